@@ -1,0 +1,26 @@
+// Reads one ELF64 x86-64 file into a Module. Thread-safe (no state). Every
+// offset of the file is checked against its size, so a damaged or hostile file
+// gives a Status, never a crash. Debug information is not read.
+
+#ifndef SERVICES_TRACER_SYMBOLS_MODULE_READER_H_
+#define SERVICES_TRACER_SYMBOLS_MODULE_READER_H_
+
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "services/tracer/symbols/module.h"
+
+namespace flightrec::symbols {
+
+// NOT_FOUND: no such file. PERMISSION_DENIED: not readable.
+// INVALID_ARGUMENT: not an ELF file, or its structure is damaged.
+// FAILED_PRECONDITION: an ELF file of another class or machine.
+//
+// Functions come from .symtab and .dynsym; aliases of one address are merged.
+// Only if both are without functions, the starts found in .eh_frame are given
+// as nameless functions.
+absl::StatusOr<Module> ReadModule(const std::string& path);
+
+}  // namespace flightrec::symbols
+
+#endif  // SERVICES_TRACER_SYMBOLS_MODULE_READER_H_
