@@ -48,8 +48,8 @@ UNCOUNTED void __cyg_profile_func_enter(void* function, void*) {
   for (uint64_t probe = 0; probe < kSlots; ++probe) {
     Slot& slot = slots[(hash + probe) % kSlots];
     void* expected = nullptr;
-    if (slot.function.load() == function || slot.function.compare_exchange_strong(expected, function) ||
-        expected == function) {
+    if (slot.function.load() == function ||
+        slot.function.compare_exchange_strong(expected, function) || expected == function) {
       slot.calls.fetch_add(1);
       return;
     }

@@ -1,6 +1,6 @@
-// A small order service to record: four workers parse, check, price and book a fixed list of orders.
-// Every function that sample_counts.tsv lists is called exactly that often, whatever the timing:
-// orders are dealt to workers by number, and none of them shares state with another.
+// A small order service to record: four workers parse, check, price and book a fixed list of
+// orders. Every function that sample_counts.tsv lists is called exactly that often, whatever the
+// timing: orders are dealt to workers by number, and none of them shares state with another.
 // Exceptions are thrown and caught at four depths; AssessRisk takes most of the time.
 
 #include <algorithm>
