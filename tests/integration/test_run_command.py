@@ -1,0 +1,205 @@
+"""`flightrec run` and the commands that answer questions, as a laptop user calls them: no server is running."""
+
+import csv
+import io
+import json
+import os
+import shutil
+import subprocess
+
+import pytest
+
+
+def tsv(text):
+    return list(csv.DictReader(io.StringIO(text), delimiter="\t", quoting=csv.QUOTE_NONE))
+
+
+def short_name(name):
+    """A demangled name without its arguments, as the table of counts has it."""
+    return name.split("(")[0]
+
+
+@pytest.fixture
+def flightrec(repository, tmp_path):
+    """Runs the command on a store of its own; gives the finished process."""
+
+    def run(*arguments, stdin=None, environment=None, timeout=120):
+        command = [repository / "bazel-bin/services/flightrec/flightrec", arguments[0], f"--store={tmp_path / 'store'}"]
+        return subprocess.run(
+            [*command, *arguments[1:]], input=stdin, capture_output=True, text=True, timeout=timeout, check=False,
+            env={**os.environ, **(environment or {})})
+
+    return run
+
+
+def test_sample__every_function_hooked__then_counts_in_report_and_sql_are_exact(flightrec, target, sample_counts):
+    plain = subprocess.run([target("sample")], capture_output=True, text=True, check=True)
+    recorded = flightrec("run", "--", target("sample"))
+    assert recorded.returncode == 0, recorded.stderr
+    assert recorded.stdout == plain.stdout
+
+    report = flightrec("report", "--output=tsv", "@latest")
+    assert report.returncode == 0, report.stderr
+    by_report = {short_name(row["function"]): int(row["calls"]) for row in tsv(report.stdout)}
+    assert {name: by_report.get(name) for name in sample_counts} == sample_counts
+
+    sql = flightrec("sql", "--output=tsv", "@latest",
+                    "SELECT f.name, count(*) AS calls FROM calls c JOIN functions f USING (function_id) GROUP BY 1")
+    assert sql.returncode == 0, sql.stderr
+    by_sql = {short_name(row["name"]): int(row["calls"]) for row in tsv(sql.stdout)}
+    assert {name: by_sql.get(name) for name in sample_counts} == sample_counts
+    assert by_sql == by_report
+
+
+def test_cold_parts__run__then_no_function_is_named_after_a_compiler_made_part(flightrec, target):
+    assert flightrec("run", "--", target("cold_parts")).returncode == 0
+    names = [row["function"] for row in tsv(flightrec("report", "--output=tsv").stdout)]
+    assert names and not [name for name in names if "cold" in name.split("(")[0].split(".")[1:] or "[clone .cold" in name]
+
+
+def test_tree__sample__then_self_times_add_up_to_the_roots(flightrec, target):
+    assert flightrec("run", "--", target("sample")).returncode == 0
+    nodes = tsv(flightrec("tree", "--output=tsv", "--limit=100000").stdout)
+    roots = sum(int(node["total_ns"]) for node in nodes if node["depth"] == "0")
+    assert roots > 0
+    assert sum(int(node["self_ns"]) for node in nodes) == pytest.approx(roots, rel=0.01)
+    assert {short_name(node["function"]) for node in nodes if node["depth"] == "0"} >= {"main", "orders::RunWorker"}
+
+
+@pytest.mark.parametrize("code", [0, 1, 42, 255])
+def test_exit_code__of_the_program__then_is_ours(flightrec, target, code):
+    assert flightrec("run", "--", target("exits_with"), str(code)).returncode == code
+
+
+def test_crash__then_exit_code_names_the_signal_and_the_calls_up_to_it_are_kept(flightrec, target):
+    crashed = flightrec("run", "--", target("crash"))
+    assert crashed.returncode == 128 + 11, crashed.stderr
+    rows = tsv(flightrec("sql", "--output=tsv", "SELECT count(*) AS open FROM calls WHERE duration_ns IS NULL").stdout)
+    assert int(rows[0]["open"]) >= 1
+
+
+def test_stdin_stdout_stderr__then_pass_through_unchanged(flightrec, target):
+    plain = subprocess.run([target("prints")], input="one\ntwo\n", capture_output=True, text=True, check=False)
+    recorded = flightrec("run", "--", target("prints"), stdin="one\ntwo\n")
+    assert recorded.stdout == plain.stdout
+    ours = [line for line in recorded.stderr.splitlines() if line.startswith("flightrec: ")]
+    assert [line for line in recorded.stderr.splitlines() if line not in ours] == plain.stderr.splitlines()
+
+
+def test_pattern__names_one_function__then_only_that_is_recorded(flightrec, target):
+    assert flightrec("run", "-f", "orders::ParseOrder", "--", target("sample")).returncode == 0
+    rows = tsv(flightrec("report", "--output=tsv").stdout)
+    assert [(short_name(row["function"]), row["calls"]) for row in rows] == [("orders::ParseOrder", "2000")]
+
+
+def test_recordings__after_two_runs__then_lists_both_newest_first(flightrec, target):
+    flightrec("run", "--", target("exits_with"), "0")
+    flightrec("run", "--", target("exits_with"), "3")
+    rows = json.loads(flightrec("recordings", "--output=json").stdout)
+    assert [row["command"].split()[-1] for row in rows] == ["3", "0"]
+    assert {row["state"] for row in rows} == {"SEALED"}
+
+
+def run_debian_program(flightrec, program, arguments, stdin, least_functions):
+    path = shutil.which(program, path="/usr/bin")
+    assert path, f"{program} is not installed: see the list of machine packages"
+    plain = subprocess.run([path, *arguments], input=stdin, capture_output=True, text=True, check=True)
+    recorded = flightrec("run", "--", path, *arguments, stdin=stdin)
+    assert recorded.returncode == 0, recorded.stderr
+    assert recorded.stdout == plain.stdout
+    rows = tsv(flightrec("report", "--output=tsv").stdout)
+    assert len(rows) >= least_functions
+    return rows
+
+
+def test_debian_program__stripped_and_without_our_symbols__then_same_output_and_functions_recorded(flightrec):
+    script = "create table t(a,b); with recursive c(x) as (select 1 union all select x+1 from c where x<500)" \
+             " insert into t select x, x*x from c; select count(*), sum(b) from t;\n"
+    run_debian_program(flightrec, "sqlite3", [":memory:"], script, 1)
+
+
+def test_debian_library__exported_functions_by_pattern__then_they_are_recorded(flightrec, tmp_path):
+    path = shutil.which("xz", path="/usr/bin")
+    assert path, "xz is not installed: see the list of machine packages"
+    plain, recorded = tmp_path / "plain", tmp_path / "recorded"
+    for file in (plain, recorded):
+        file.write_text("flightrec " * 20000, encoding="utf-8")
+    subprocess.run([path, "-T1", str(plain)], check=True)
+    run = flightrec("run", "-f", "liblzma.so*:lzma_*", "--", path, "-T1", str(recorded))
+    assert run.returncode == 0, run.stderr
+    assert recorded.with_suffix(".xz").read_bytes() == plain.with_suffix(".xz").read_bytes()
+    rows = {row["function"]: int(row["calls"]) for row in tsv(flightrec("report", "--output=tsv").stdout)}
+    assert rows.get("lzma_code", 0) >= 1
+    assert all(name.startswith("lzma_") for name in rows)
+
+
+BAD_PROGRAMS = [
+    (["/no/such/program"], 127, "/no/such/program"),
+    (["no-such-program-in-path"], 127, "no-such-program-in-path"),
+    (["/etc/passwd"], 126, "/etc/passwd"),
+]
+
+
+@pytest.mark.parametrize("program,code,named", BAD_PROGRAMS)
+def test_bad_program__then_error_names_it_and_nothing_is_recorded(flightrec, program, code, named):
+    failed = flightrec("run", "--", *program)
+    assert failed.returncode == code, failed.stderr
+    assert failed.stderr.startswith("flightrec: ") and named in failed.stderr
+    assert json.loads(flightrec("recordings", "--output=json").stdout) == []
+
+
+def test_script__then_says_to_trace_its_interpreter(flightrec, tmp_path):
+    script = tmp_path / "script"
+    script.write_text("#!/bin/sh\nexit 3\n", encoding="utf-8")
+    script.chmod(0o755)
+    failed = flightrec("run", "--", str(script))
+    assert failed.returncode == 126, failed.stderr
+    assert "/bin/sh" in failed.stderr
+
+
+def test_32_bit_program__then_says_so(flightrec, tmp_path, target):
+    with open(target("exits_with"), "rb") as original:
+        image = bytearray(original.read())
+    image[4] = 1  # EI_CLASS: ELFCLASS32
+    program = tmp_path / "program32"
+    program.write_bytes(image)
+    program.chmod(0o755)
+    failed = flightrec("run", "--", str(program))
+    assert failed.returncode not in (0, 1), failed.stderr
+    assert "32-bit" in failed.stderr
+
+
+def test_pattern_that_matches_nothing__then_suggests_names_and_does_not_start_the_program(flightrec, target):
+    failed = flightrec("run", "-f", "orders::ParseOrdre", "--", target("sample"))
+    assert failed.returncode != 0
+    assert failed.stdout == ""
+    assert "orders::ParseOrdre" in failed.stderr and "orders::ParseOrder" in failed.stderr
+
+
+def test_unknown_recording__then_names_it_and_the_nearest(flightrec, target):
+    assert flightrec("run", "--", target("exits_with"), "0").returncode == 0
+    known = json.loads(flightrec("recordings", "--output=json").stdout)[0]["recording"]
+    wrong = known[:-1] + ("0" if known[-1] != "0" else "1")
+    failed = flightrec("report", wrong)
+    assert failed.returncode == 1
+    assert wrong in failed.stderr and known in failed.stderr
+
+
+def test_malformed_sql__then_gives_the_place_of_the_error(flightrec, target):
+    assert flightrec("run", "--", target("exits_with"), "0").returncode == 0
+    failed = flightrec("sql", "SELECT count(*) FORM calls")
+    assert failed.returncode == 1
+    assert "FORM" in failed.stderr or "calls" in failed.stderr
+    assert "^" in failed.stderr or "position" in failed.stderr
+
+
+def test_two_runs_at_once_on_one_store__then_both_are_kept(repository, tmp_path, flightrec, target):
+    binary = repository / "bazel-bin/services/flightrec/flightrec"
+    runs = [subprocess.Popen([binary, "run", f"--store={tmp_path / 'store'}", "--", target("sample")],
+                             stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    for run in runs:
+        _, errors = run.communicate(timeout=120)
+        assert run.returncode == 0, errors
+    rows = json.loads(flightrec("recordings", "--output=json").stdout)
+    assert [row["state"] for row in rows] == ["SEALED", "SEALED"]
+    assert len({row["calls"] for row in rows}) == 1
