@@ -32,10 +32,8 @@ struct Field {
   template <typename T>
   Field(absl::string_view k, const T& v) : key(k), value(absl::StrCat(v)) {}
   Field(absl::string_view k, bool v) : key(k), value(v ? "true" : "false") {}
-  Field(absl::string_view k, const absl::Status& v)
-      : key(k), value(v.ToString()) {}
-  Field(absl::string_view k, absl::Duration v)
-      : key(k), value(absl::FormatDuration(v)) {}
+  Field(absl::string_view k, const absl::Status& v) : key(k), value(v.ToString()) {}
+  Field(absl::string_view k, absl::Duration v) : key(k), value(absl::FormatDuration(v)) {}
 
   absl::string_view key;
   std::string value;
@@ -47,8 +45,7 @@ class Logger {
   Logger(absl::string_view service, Level minimum, int fd = 2,
          std::function<absl::Time()> now = absl::Now);
 
-  void Log(Level level, absl::string_view event,
-           std::initializer_list<Field> fields = {});
+  void Log(Level level, absl::string_view event, std::initializer_list<Field> fields = {});
   void Debug(absl::string_view event, std::initializer_list<Field> f = {}) {
     Log(Level::kDebug, event, f);
   }

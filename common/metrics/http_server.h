@@ -22,8 +22,8 @@ class HttpServer {
  public:
   // `host` is a numeric address; port 0 takes a free one. `registry` outlives
   // the server. UNAVAILABLE when the address cannot be bound.
-  static absl::StatusOr<std::unique_ptr<HttpServer>> Start(
-      const std::string& host, int port, const Registry* registry);
+  static absl::StatusOr<std::unique_ptr<HttpServer>> Start(const std::string& host, int port,
+                                                           const Registry* registry);
   // Closes every connection and joins the thread.
   ~HttpServer();
 

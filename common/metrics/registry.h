@@ -73,10 +73,8 @@ class Registry {
   Registry(const Registry&) = delete;
   Registry& operator=(const Registry&) = delete;
 
-  Counter& AddCounter(absl::string_view name, absl::string_view help,
-                      Labels labels = {});
-  Gauge& AddGauge(absl::string_view name, absl::string_view help,
-                  Labels labels = {});
+  Counter& AddCounter(absl::string_view name, absl::string_view help, Labels labels = {});
+  Gauge& AddGauge(absl::string_view name, absl::string_view help, Labels labels = {});
   Histogram& AddHistogram(absl::string_view name, absl::string_view help,
                           std::vector<double> bounds, Labels labels = {});
 
@@ -97,8 +95,8 @@ class Registry {
     std::map<std::string, Series> series;
   };
 
-  Series& FindOrAdd(absl::string_view name, absl::string_view help, Kind kind,
-                    const Labels& labels) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  Series& FindOrAdd(absl::string_view name, absl::string_view help, Kind kind, const Labels& labels)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   mutable absl::Mutex mutex_;
   std::map<std::string, Family> families_ ABSL_GUARDED_BY(mutex_);

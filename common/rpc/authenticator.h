@@ -43,8 +43,7 @@ class Authenticator {
 
   // `authorization` is the header's value, empty when absent.
   // UNAUTHENTICATED: no or unknown token. PERMISSION_DENIED: role missing.
-  absl::Status Check(absl::string_view path,
-                     absl::string_view authorization) const;
+  absl::Status Check(absl::string_view path, absl::string_view authorization) const;
 
   // Who makes the call; only meaningful inside a handler, after Check passed.
   Caller Identify(const grpc::ServerContextBase& context) const;

@@ -31,15 +31,14 @@ struct ChannelConfig {
 
 // `target`: "host:port" or "unix:/path". Does not connect yet.
 // INVALID_ARGUMENT or NOT_FOUND names the file that cannot be used.
-absl::StatusOr<std::shared_ptr<grpc::Channel>> MakeChannel(
-    const std::string& target, const ChannelConfig& config);
+absl::StatusOr<std::shared_ptr<grpc::Channel>> MakeChannel(const std::string& target,
+                                                           const ChannelConfig& config);
 
 // Every call has a deadline; this sets it.
 void SetDeadline(grpc::ClientContext& context, absl::Duration timeout);
 
 // Blocks until `channel` is connected. UNAVAILABLE names `target`.
-absl::Status WaitForConnection(grpc::Channel& channel,
-                               absl::string_view target,
+absl::Status WaitForConnection(grpc::Channel& channel, absl::string_view target,
                                absl::Duration timeout);
 
 }  // namespace flightrec::rpc

@@ -31,8 +31,7 @@ struct Endpoints {
   uint64_t pid_start_ticks = 0;
 };
 
-absl::Status WriteEndpointFile(const std::string& directory,
-                               Endpoints endpoints);
+absl::Status WriteEndpointFile(const std::string& directory, Endpoints endpoints);
 
 // NOT_FOUND: no file, or the process that wrote it has gone (the message says
 // which). DATA_LOSS: the file cannot be parsed.

@@ -14,6 +14,7 @@
 
 #include <grpcpp/grpcpp.h>
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -31,8 +32,8 @@ namespace flightrec::rpc {
 
 class Server {
  public:
-  Server(FinalizedServerConfig config, absl::string_view name,
-         log::Logger* logger, metrics::Registry* registry);
+  Server(FinalizedServerConfig config, absl::string_view name, log::Logger* logger,
+         metrics::Registry* registry);
   // Drains with the configured deadline if that has not happened.
   ~Server();
   Server(const Server&) = delete;
@@ -42,6 +43,10 @@ class Server {
   void Register(grpc::Service* service, absl::string_view full_name);
   // Before Start: rules and control tokens. Later: Identify.
   Authenticator& authenticator() { return authenticator_; }
+
+  // Before Start: called once when a drain begins, before calls are waited for.
+  // The place to end streams that would otherwise stay open (tails, watches).
+  void OnDrain(std::function<void()> callback);
 
   // Binds and serves. UNAVAILABLE when the address is taken.
   absl::Status Start();
@@ -73,7 +78,7 @@ class Server {
   };
 
   std::shared_ptr<grpc::ServerCredentials> Credentials();
-  void Configure(grpc::ServerBuilder& builder) const;
+  void SetLimits(grpc::ServerBuilder& builder) const;
   absl::Status StartMetrics();
 
   const FinalizedServerConfig config_;
@@ -82,6 +87,7 @@ class Server {
   metrics::Registry* const registry_;
   Authenticator authenticator_;
   std::vector<Registration> registrations_;
+  std::vector<std::function<void()>> drain_callbacks_;
   std::unique_ptr<grpc::Server> server_;
   std::unique_ptr<metrics::HttpServer> metrics_server_;
   int port_ = 0;

@@ -64,8 +64,7 @@ class FinalizedServerConfig {
   const std::vector<TokenEntry>& tokens() const { return tokens_; }
 
  private:
-  friend absl::StatusOr<FinalizedServerConfig> Finalize(
-      const ServerConfig& config);
+  friend absl::StatusOr<FinalizedServerConfig> Finalize(const ServerConfig& config);
   FinalizedServerConfig() = default;
 
   ServerConfig config_;

@@ -25,13 +25,11 @@ inline constexpr absl::string_view kErrorDomain = "flightrec";
 inline constexpr size_t kMaxStatusMessageBytes = 4096;
 
 // INVALID_ARGUMENT "FIELD: DESCRIPTION" with a BadRequest field violation.
-absl::Status InvalidField(absl::string_view field,
-                          absl::string_view description);
+absl::Status InvalidField(absl::string_view field, absl::string_view description);
 
 // Adds an ErrorInfo: `reason` in UPPER_SNAKE_CASE, `next_step` a command or
 // sentence (metadata key "next_step"), also appended to the message.
-absl::Status WithReason(absl::Status status, absl::string_view reason,
-                        absl::string_view next_step);
+absl::Status WithReason(absl::Status status, absl::string_view reason, absl::string_view next_step);
 
 // Adds a RetryInfo.
 absl::Status WithRetryAfter(absl::Status status, absl::Duration delay);

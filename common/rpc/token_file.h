@@ -28,8 +28,7 @@ class RoleSet {
   constexpr void Add(Role role) { bits_ |= static_cast<uint8_t>(role); }
   // Admin has every role.
   constexpr bool Has(Role role) const {
-    return (bits_ & (static_cast<uint8_t>(role) |
-                     static_cast<uint8_t>(Role::kAdmin))) != 0;
+    return (bits_ & (static_cast<uint8_t>(role) | static_cast<uint8_t>(Role::kAdmin))) != 0;
   }
   friend constexpr bool operator==(RoleSet, RoleSet) = default;
 
