@@ -24,7 +24,7 @@ LOCK = [
     "npm duckdb_headers duckdb 1.4.4 5bb967dcbcd517670ba5f169f238fb9d6787e53752c60ebe24386169d76941ed",
     "deb lz4 liblz4-dev 1.9.4-1 927f7f7fc4bc0afe49ec7860548d57515d0d1a79f793d2a433f70f899179e706",
     "deb nlohmann_json nlohmann-json3-dev 3.11.2-2 ec57940def6b6186c30be0e0ee81d1e58f86d11a54a145b28686a1e3e4aae801",
-    "deb openssl libssl-dev 3.0.22-1~deb12u2 c5f948bf6cd6e8e6e8539364bed3280ff67bc2e058de484a1f6cce8d5afcc90e",
+    "deb openssl libssl-dev 3.0.20-1~deb12u2 43ef5c109056b1507a0972631ee8292e727029aeda1516b4672cb041730ae3af",
     "deb platforms bazel-platforms 0.0.2-2 55424b0d6a8b5868b87445a820f2a4cb30b54d43824bab23fb8a96f5cc95da7f",
     "deb rocksdb librocksdb-dev 7.8.3-2 646cf685801bd6fcbb3256d08543892f91155bf561cd2d53183cb997e1112498",
     "deb rules_cc bazel-rules-cc 0.0.4-2 2cbda3603e35c90c114b8c7d5b219bba94fdde007eb3de87a493b70a7aae1453",
