@@ -19,8 +19,8 @@ _COPTS = [
     "-Wvla",
 ]
 
-def flightrec_cc_library(copts = [], **attrs):
-    cc_library(copts = _COPTS + copts, **attrs)
+def flightrec_cc_library(copts = [], linkstatic = True, **attrs):
+    cc_library(copts = _COPTS + copts, linkstatic = linkstatic, **attrs)
 
 def flightrec_cc_binary(copts = [], **attrs):
     cc_binary(copts = _COPTS + copts, **attrs)

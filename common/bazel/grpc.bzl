@@ -99,6 +99,7 @@ def cc_grpc_library(name, srcs, deps, visibility = None, testonly = None, grpc_o
         srcs = [":_%s_sources" % name],
         hdrs = [":_%s_headers" % name],
         includes = ["_" + name],
+        linkstatic = True,
         testonly = testonly,
         visibility = visibility,
         deps = deps + ["@com_github_grpc_grpc//:grpc++"],
