@@ -17,6 +17,8 @@ _COPTS = [
     "-Wsuggest-override",
     "-Wundef",
     "-Wvla",
+    # GCC 12 sees overlapping copies inside std::string where there are none (GCC bug 105651).
+    "-Wno-restrict",
 ]
 
 def flightrec_cc_library(copts = [], linkstatic = True, **attrs):
