@@ -1,0 +1,203 @@
+#include "services/flightrec/command_line.h"
+
+#include <functional>
+#include <map>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/string_view.h"
+
+namespace flightrec::cli {
+namespace {
+
+constexpr int kMaxLimit = 100000;
+
+const std::map<std::string, Command>& Commands() {
+  static const auto* const commands = new std::map<std::string, Command>{
+      {"help", Command::kHelp}, {"--help", Command::kHelp}, {"run", Command::kRun},
+      {"report", Command::kReport}, {"tree", Command::kTree}, {"sql", Command::kSql},
+      {"recordings", Command::kRecordings}, {"up", Command::kUp}, {"mcp", Command::kMcp}};
+  return *commands;
+}
+
+absl::Status ParseOutput(absl::string_view value, CommandLine& line) {
+  if (value == "table") {
+    line.output = OutputFormat::kTable;
+  } else if (value == "tsv") {
+    line.output = OutputFormat::kTsv;
+  } else if (value == "json") {
+    line.output = OutputFormat::kJson;
+  } else {
+    return absl::InvalidArgumentError(absl::StrCat("--output=", value, ": use table, tsv or json"));
+  }
+  return absl::OkStatus();
+}
+
+template <typename Number>
+absl::Status ParseNumber(absl::string_view flag, absl::string_view value, Number most, Number& number) {
+  if (!absl::SimpleAtoi(value, &number) || number < 1 || number > most) {
+    return absl::InvalidArgumentError(absl::StrCat(flag, "=", value, ": use a whole number from 1 to ", most));
+  }
+  return absl::OkStatus();
+}
+
+using Setter = std::function<absl::Status(absl::string_view)>;
+
+// Flags that take a value, by name.
+std::map<std::string, Setter> Setters(CommandLine& line) {
+  auto text = [](std::string& field) {
+    return [&field](absl::string_view value) {
+      field = std::string(value);
+      return absl::OkStatus();
+    };
+  };
+  auto pattern = [&line](absl::string_view value) {
+    line.patterns.emplace_back(value);
+    return absl::OkStatus();
+  };
+  return {{"--store", text(line.store)},
+          {"--tracer", text(line.tracer)},
+          {"--query", text(line.query)},
+          {"--backend", text(line.backend)},
+          {"--token_file", text(line.token_file)},
+          {"--control_token_file", text(line.control_token_file)},
+          {"--tls_ca", text(line.tls_ca)},
+          {"-f", pattern},
+          {"--function", pattern},
+          {"--output", [&line](absl::string_view value) { return ParseOutput(value, line); }},
+          {"--limit",
+           [&line](absl::string_view value) { return ParseNumber("--limit", value, kMaxLimit, line.limit); }},
+          {"--max_threads",
+           [&line](absl::string_view value) { return ParseNumber("--max_threads", value, 4096, line.max_threads); }},
+          {"--lane_bytes", [&line](absl::string_view value) {
+             return ParseNumber<int64_t>("--lane_bytes", value, int64_t{1} << 30, line.lane_bytes);
+           }}};
+}
+
+// The words that are not flags go to the command.
+absl::Status TakePositional(const std::vector<std::string>& words, CommandLine& line) {
+  size_t used = 0;
+  switch (line.command) {
+    case Command::kRun:
+      if (!line.program.empty()) break;
+      line.program = words;
+      used = words.size();
+      if (words.empty()) {
+        return absl::InvalidArgumentError("run: no program; use: flightrec run [-f PATTERN] -- PROGRAM ARGUMENTS...");
+      }
+      break;
+    case Command::kSql:
+      if (words.size() == 1) line.statement = words[0];
+      if (words.size() >= 2) {
+        line.recording = words[0];
+        line.statement = words[1];
+      }
+      used = words.size() > 2 ? 2 : words.size();
+      if (line.statement.empty()) {
+        return absl::InvalidArgumentError("sql: no statement; use: flightrec sql @latest \"SELECT ...\"");
+      }
+      break;
+    case Command::kReport:
+    case Command::kTree:
+      if (!words.empty()) line.recording = words[0];
+      used = words.empty() ? 0 : 1;
+      break;
+    default:
+      break;
+  }
+  if (used == words.size()) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat("'", words[used], "': one word too many; see: flightrec help"));
+}
+
+absl::StatusOr<Command> FindCommand(const std::string& word) {
+  auto found = Commands().find(word);
+  if (found != Commands().end()) return found->second;
+  return absl::InvalidArgumentError(
+      absl::StrCat("'", word, "' is not a command; there are run, report, tree, sql, recordings, up, mcp and help"));
+}
+
+// Takes one flag with its value; `i` moves to the last word used.
+absl::Status TakeFlag(absl::Span<const std::string> arguments, const std::map<std::string, Setter>& setters,
+                      size_t& i) {
+  const std::string& word = arguments[i];
+  const size_t equals = word.find('=');
+  const std::string name = word.substr(0, equals);
+  auto setter = setters.find(name);
+  if (setter == setters.end()) {
+    return absl::InvalidArgumentError(absl::StrCat("'", word, "' is not a flag; see: flightrec help"));
+  }
+  if (equals != std::string::npos) return setter->second(absl::string_view(word).substr(equals + 1));
+  if (i + 1 == arguments.size()) return absl::InvalidArgumentError(absl::StrCat(name, ": its value is missing"));
+  return setter->second(arguments[++i]);
+}
+
+}  // namespace
+
+absl::StatusOr<CommandLine> ParseCommandLine(absl::Span<const std::string> arguments,
+                                             const std::string& default_store) {
+  CommandLine line;
+  line.store = default_store;
+  if (arguments.empty()) return line;
+  absl::StatusOr<Command> command = FindCommand(arguments[0]);
+  if (!command.ok()) return command.status();
+  line.command = *command;
+
+  const std::map<std::string, Setter> setters = Setters(line);
+  std::vector<std::string> words;
+  for (size_t i = 1; i < arguments.size(); ++i) {
+    const std::string& word = arguments[i];
+    if (word == "--") {
+      words.insert(words.end(), arguments.begin() + i + 1, arguments.end());
+      break;
+    }
+    if (absl::StartsWith(word, "-") && word.size() > 1) {
+      absl::Status taken = TakeFlag(arguments, setters, i);
+      if (!taken.ok()) return taken;
+      continue;
+    }
+    words.push_back(word);
+    // A program's own flags are not ours.
+    if (line.command == Command::kRun) {
+      words.insert(words.end(), arguments.begin() + i + 1, arguments.end());
+      break;
+    }
+  }
+  absl::Status taken = TakePositional(words, line);
+  if (!taken.ok()) return taken;
+  if (line.store.empty()) {
+    return absl::InvalidArgumentError("--store is empty and there is no home directory: name a directory");
+  }
+  return line;
+}
+
+std::string HelpText() {
+  return R"(flightrec records every call of an unmodified program and answers questions about them.
+
+  flightrec run [-f PATTERN] -- PROGRAM ARGS...   record a program (all its functions, or those named)
+  flightrec report [RECORDING]                    where the time went, by function
+  flightrec tree [RECORDING]                      where the time went, by calling context
+  flightrec sql [RECORDING] "SELECT ..."          any question; tables calls, functions, paths, threads,
+                                                  processes, recordings, lost_calls
+  flightrec recordings                            what was recorded
+  flightrec up                                    serve all of it over gRPC until interrupted
+  flightrec mcp                                   serve agents over stdin and stdout (MCP)
+
+RECORDING is @latest (the default) or an id from `flightrec recordings`.
+
+  -f, --function=PATTERN   name or glob of functions; !PATTERN excludes; may be repeated
+  --output=table|tsv|json  how answers are printed
+  --limit=N                rows at the most
+  --store=DIR              where recordings are kept (default ~/.local/share/flightrec)
+  --max_threads=N          threads recorded at once (default 64)
+  --lane_bytes=N           bytes of a thread's lane, a power of two (default 1 MiB)
+  --tracer=HOST:PORT       record through this tracer; it needs --control_token_file
+  --backend=HOST:PORT --query=HOST:PORT   use these services instead of those of the store
+  --token_file=FILE --tls_ca=FILE         how to reach services that ask for it
+)";
+}
+
+}  // namespace flightrec::cli

@@ -1,0 +1,54 @@
+// What the user asked of the `flightrec` command, parsed and checked. Values, no threads. Parsing reads nothing but its
+// arguments: the environment and defaults come from main.
+
+#ifndef SERVICES_FLIGHTREC_COMMAND_LINE_H_
+#define SERVICES_FLIGHTREC_COMMAND_LINE_H_
+
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/types/span.h"
+
+namespace flightrec::cli {
+
+enum class OutputFormat { kTable, kTsv, kJson };
+
+enum class Command { kHelp, kRun, kReport, kTree, kSql, kRecordings, kUp, kMcp };
+
+struct CommandLine {
+  Command command = Command::kHelp;
+  // Directory of the store; never empty after parsing.
+  std::string store;
+  OutputFormat output = OutputFormat::kTable;
+  // "@latest" or a recording id.
+  std::string recording = "@latest";
+  // run
+  std::vector<std::string> patterns;
+  std::vector<std::string> program;
+  // sql
+  std::string statement;
+  // report, tree, recordings: rows at the most.
+  int limit = 0;
+  // Services to use instead of those the store names: host:port, empty = find or start them.
+  std::string tracer;
+  std::string query;
+  std::string backend;
+  // Token for the services, and the tracer's control token.
+  std::string token_file;
+  std::string control_token_file;
+  std::string tls_ca;
+  // The tracer's limits, 0 = default.
+  int max_threads = 0;
+  int64_t lane_bytes = 0;
+};
+
+// INVALID_ARGUMENT names the word that is wrong and how it should be. `default_store` is used without --store.
+absl::StatusOr<CommandLine> ParseCommandLine(absl::Span<const std::string> arguments, const std::string& default_store);
+
+// What `flightrec help` prints.
+std::string HelpText();
+
+}  // namespace flightrec::cli
+
+#endif  // SERVICES_FLIGHTREC_COMMAND_LINE_H_

@@ -1,0 +1,57 @@
+#include "services/flightrec/command_line.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+namespace flightrec::cli {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+absl::StatusOr<CommandLine> Parse(const std::vector<std::string>& words) { return ParseCommandLine(words, "/store"); }
+
+std::string Error(const std::vector<std::string>& words) {
+  absl::StatusOr<CommandLine> line = Parse(words);
+  EXPECT_EQ(line.status().code(), absl::StatusCode::kInvalidArgument);
+  return std::string(line.status().message());
+}
+
+TEST(CommandLine, run_with_patterns__then_the_program_keeps_its_own_flags) {
+  absl::StatusOr<CommandLine> line = Parse({"run", "-f", "parse*", "--function=!log", "--", "ls", "-l", "--output=x"});
+  ASSERT_TRUE(line.ok()) << line.status();
+  EXPECT_EQ(line->command, Command::kRun);
+  EXPECT_THAT(line->patterns, ElementsAre("parse*", "!log"));
+  EXPECT_THAT(line->program, ElementsAre("ls", "-l", "--output=x"));
+  EXPECT_EQ(line->store, "/store");
+}
+
+TEST(CommandLine, run_without_dashes__then_flags_after_the_program_are_the_programs) {
+  absl::StatusOr<CommandLine> line = Parse({"run", "ls", "-f", "x"});
+  ASSERT_TRUE(line.ok()) << line.status();
+  EXPECT_THAT(line->program, ElementsAre("ls", "-f", "x"));
+  EXPECT_TRUE(line->patterns.empty());
+}
+
+TEST(CommandLine, sql_without_a_recording__then_asks_the_latest) {
+  absl::StatusOr<CommandLine> line = Parse({"sql", "SELECT 1"});
+  ASSERT_TRUE(line.ok()) << line.status();
+  EXPECT_EQ(line->recording, "@latest");
+  EXPECT_EQ(line->statement, "SELECT 1");
+}
+
+TEST(CommandLine, wrong_words__then_says_which_and_how) {
+  EXPECT_THAT(Error({"recrod"}), HasSubstr("'recrod' is not a command"));
+  EXPECT_THAT(Error({"run"}), HasSubstr("flightrec run [-f PATTERN] -- PROGRAM"));
+  EXPECT_THAT(Error({"report", "@latest", "extra"}), HasSubstr("'extra'"));
+  EXPECT_THAT(Error({"report", "--output=xml"}), HasSubstr("--output=xml: use table, tsv or json"));
+  EXPECT_THAT(Error({"report", "--limit=0"}), HasSubstr("--limit=0: use a whole number from 1"));
+  EXPECT_THAT(Error({"report", "--limit"}), HasSubstr("--limit: its value is missing"));
+  EXPECT_THAT(Error({"report", "--colour=on"}), HasSubstr("'--colour=on' is not a flag"));
+}
+
+}  // namespace
+}  // namespace flightrec::cli

@@ -1,0 +1,109 @@
+#include "services/flightrec/commands.h"
+
+#include <iostream>
+#include <memory>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_replace.h"
+#include "common/rpc/shutdown_signal.h"
+#include "services/flightrec/all_in_one.h"
+#include "services/flightrec/connection.h"
+#include "services/flightrec/run_command.h"
+#include "services/flightrec/views.h"
+
+namespace flightrec::cli {
+namespace {
+
+int Fail(const absl::Status& status, int exit_code) {
+  std::cerr << "flightrec: " << status.message() << "\n";
+  return exit_code;
+}
+
+int ExitCodeOfRun(const absl::Status& status) {
+  switch (status.code()) {
+    case absl::StatusCode::kNotFound:
+      return kExitNotFound;
+    case absl::StatusCode::kPermissionDenied:
+    case absl::StatusCode::kInvalidArgument:
+      return kExitNotExecutable;
+    default:
+      return kExitRunFailed;
+  }
+}
+
+int ExecuteRun(const CommandLine& line, log::Logger* logger, metrics::Registry* registry) {
+  auto connection = Connection::Open(line, Connection::Need::kCapture, logger, registry);
+  if (!connection.ok()) return Fail(connection.status(), kExitRunFailed);
+  absl::StatusOr<int> exit_code = Run(**connection, line);
+  if (!exit_code.ok()) return Fail(exit_code.status(), ExitCodeOfRun(exit_code.status()));
+  return *exit_code;
+}
+
+absl::StatusOr<View> Ask(QueryStub& query, const CommandLine& line) {
+  switch (line.command) {
+    case Command::kReport:
+      return Report(query, line);
+    case Command::kTree:
+      return Tree(query, line);
+    case Command::kSql:
+      return Sql(query, line);
+    default:
+      return Recordings(query, line);
+  }
+}
+
+int ExecuteView(const CommandLine& line, log::Logger* logger, metrics::Registry* registry) {
+  auto connection = Connection::Open(line, Connection::Need::kQuery, logger, registry);
+  if (!connection.ok()) return Fail(connection.status(), kExitFailure);
+  auto query = (*connection)->Query();
+  if (!query.ok()) return Fail(query.status(), kExitFailure);
+  absl::StatusOr<View> view = Ask(**query, line);
+  if (!view.ok()) return Fail(view.status(), kExitFailure);
+  if (line.output == OutputFormat::kTable) std::cout << view->heading;
+  std::cout << Format(view->table, line.output) << std::flush;
+  // A program that reads TSV or JSON gets nothing but rows; what is missing is said beside them.
+  if (!view->footnote.empty()) {
+    std::cerr << (line.output == OutputFormat::kTable ? "\n" : "") << view->footnote << "\n";
+  }
+  return std::cout.good() ? 0 : kExitFailure;
+}
+
+int ExecuteUp(const CommandLine& line, log::Logger* logger, metrics::Registry* registry) {
+  AllInOneConfig config;
+  config.store = line.store;
+  config.query = config.tracer = config.mcp = true;
+  config.public_ports = true;
+  config.max_threads = line.max_threads;
+  config.lane_bytes = line.lane_bytes;
+  rpc::ShutdownSignal shutdown;
+  absl::StatusOr<std::unique_ptr<AllInOne>> services = AllInOne::Start(config, logger, registry);
+  if (!services.ok()) return Fail(services.status(), kExitFailure);
+  const rpc::Endpoints& endpoints = (*services)->endpoints();
+  std::cout << "tracer        " << endpoints.tracer << "  control token in " << endpoints.control_token_file << "\n"
+            << "backend       " << endpoints.backend << "  store in " << line.store << "\n"
+            << "query engine  " << endpoints.query << "\n"
+            << "mcp bridge    " << endpoints.mcp << "\n"
+            << "serving until interrupted" << std::endl;
+  shutdown.Wait();
+  (*services)->Drain();
+  return 0;
+}
+
+}  // namespace
+
+int Execute(const CommandLine& line, log::Logger* logger, metrics::Registry* registry) {
+  switch (line.command) {
+    case Command::kHelp:
+      std::cout << HelpText();
+      return 0;
+    case Command::kRun:
+      return ExecuteRun(line, logger, registry);
+    case Command::kUp:
+      return ExecuteUp(line, logger, registry);
+    default:
+      return ExecuteView(line, logger, registry);
+  }
+}
+
+}  // namespace flightrec::cli

@@ -1,0 +1,49 @@
+#include "services/flightrec/table.h"
+
+#include <gtest/gtest.h>
+
+#include <string>
+
+namespace flightrec::cli {
+namespace {
+
+Table TwoFunctions() {
+  return {{{"function"}, {"calls"}, {"total_ns"}},
+          {{std::string("parse(std::string)"), uint64_t{1234567}, Nanoseconds{1500}},
+           {std::string("f\tg"), uint64_t{8}, Nanoseconds{2000000000}}}};
+}
+
+TEST(Table, for_people__then_aligns_groups_digits_and_gives_units) {
+  EXPECT_EQ(Format(TwoFunctions(), OutputFormat::kTable),
+            "FUNCTION                CALLS    TOTAL\n"
+            "parse(std::string)  1,234,567  1.50 us\n"
+            "f\tg                         8   2.00 s\n");
+}
+
+TEST(Table, tsv__then_has_a_header_plain_digits_and_no_tab_inside_a_cell) {
+  EXPECT_EQ(Format(TwoFunctions(), OutputFormat::kTsv),
+            "function\tcalls\ttotal_ns\n"
+            "parse(std::string)\t1234567\t1500\n"
+            "f\\tg\t8\t2000000000\n");
+}
+
+TEST(Table, json__then_keeps_the_order_of_columns) {
+  EXPECT_EQ(Format({{{"b"}, {"a"}}, {{uint64_t{1}, std::monostate()}}}, OutputFormat::kJson),
+            "[\n  {\n    \"b\": 1,\n    \"a\": null\n  }\n]\n");
+}
+
+TEST(Table, no_rows__then_still_has_its_header) {
+  EXPECT_EQ(Format({{{"name"}, {"calls"}}, {}}, OutputFormat::kTsv), "name\tcalls\n");
+}
+
+TEST(HumanTime, around_a_change_of_unit__then_never_prints_four_digits) {
+  EXPECT_EQ(HumanTime(0), "0 ns");
+  EXPECT_EQ(HumanTime(999), "999 ns");
+  EXPECT_EQ(HumanTime(1000), "1.00 us");
+  EXPECT_EQ(HumanTime(999400), "999 us");
+  EXPECT_EQ(HumanTime(999600), "1.00 ms");
+  EXPECT_EQ(HumanTime(12345678), "12.3 ms");
+}
+
+}  // namespace
+}  // namespace flightrec::cli

@@ -1,0 +1,55 @@
+// What the recorder and the tracer's API say to each other about one recording. Values, no threads.
+
+#ifndef SERVICES_TRACER_RECORDER_CAPTURE_STATE_H_
+#define SERVICES_TRACER_RECORDER_CAPTURE_STATE_H_
+
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "common/ids/ulid.h"
+#include "flightrec/trace/v1/trace.pb.h"
+
+namespace flightrec::tracer {
+
+// Limits of one process's lanes, all set.
+struct LaneLimits {
+  uint32_t threads = 64;
+  uint32_t lane_bytes = 1 << 20;
+  uint32_t depth = 131072;
+};
+
+// A program to record.
+struct LaunchSpec {
+  std::vector<std::string> command;
+  // NAME=VALUE; empty: that of the tracer.
+  std::vector<std::string> environment;
+  // Empty: that of the tracer.
+  std::string working_directory;
+  // Empty: all functions of the main executable.
+  std::vector<std::string> patterns;
+  // All zero: the recorder makes one.
+  ids::Ulid recording;
+  LaneLimits limits;
+  std::vector<std::pair<std::string, std::string>> labels;
+};
+
+// A recording as it is at one moment.
+struct CaptureState {
+  trace::v1::Recording recording;
+  std::vector<trace::v1::Process> processes;
+  uint64_t calls = 0;
+  // Of the whole tracer: all recordings share one stream.
+  uint64_t spool_bytes = 0;
+  uint64_t durable_bytes = 0;
+
+  bool ended() const {
+    return recording.state() == trace::v1::RECORDING_STATE_SEALED ||
+           recording.state() == trace::v1::RECORDING_STATE_FAILED;
+  }
+};
+
+}  // namespace flightrec::tracer
+
+#endif  // SERVICES_TRACER_RECORDER_CAPTURE_STATE_H_

@@ -1,0 +1,89 @@
+#include "services/tracer/recorder/probe_plan.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/escaping.h"
+#include "absl/strings/string_view.h"
+#include "common/ids/entity_id.h"
+#include "services/tracer/patch/planner.h"
+#include "services/tracer/pattern/function_pattern.h"
+#include "services/tracer/symbols/module_reader.h"
+
+namespace flightrec::tracer {
+namespace {
+
+absl::string_view BuildId(const symbols::Module& module) {
+  return absl::string_view(reinterpret_cast<const char*>(module.build_id.data()),
+                           module.build_id.size());
+}
+
+}  // namespace
+
+absl::StatusOr<capture::v1::PlanProbesResponse> PlanExecutable(
+    const std::string& executable, const std::vector<std::string>& patterns) {
+  absl::StatusOr<symbols::Module> module = symbols::ReadModule(executable);
+  if (!module.ok()) return module.status();
+  const std::vector<std::string> everything = {"*"};
+  absl::StatusOr<pattern::FunctionPattern> pattern =
+      pattern::FunctionPattern::Parse(patterns.empty() ? everything : patterns);
+  if (!pattern.ok()) return pattern.status();
+  absl::StatusOr<std::vector<pattern::Selection>> selected =
+      pattern->Select({{&*module, /*is_main_executable=*/true}});
+  if (!selected.ok()) return selected.status();
+
+  capture::v1::PlanProbesResponse response;
+  const patch::Planner planner(*module);
+  RefusalSummary refusals;
+  for (const pattern::Selection& selection : *selected) {
+    response.set_functions_matched(response.functions_matched() + selection.functions.size());
+    const patch::PlanResult plan = planner.Plan(selection.functions);
+    for (const patch::Site& site : plan.sites) {
+      capture::v1::PlannedProbe* probe = response.add_probes();
+      *probe->mutable_function() = ToProto(*module, module->functions[site.function]);
+      probe->set_method(capture::v1::PROBE_METHOD_INLINE);
+    }
+    refusals.Add(*module, plan.refusals);
+  }
+  for (trace::v1::Refusal& refusal : refusals.Take()) *response.add_refusals() = std::move(refusal);
+  return response;
+}
+
+trace::v1::Function ToProto(const symbols::Module& module, const symbols::Function& function) {
+  trace::v1::Function proto;
+  proto.set_function_id(ids::ComputeFunctionId(BuildId(module), function.offset));
+  proto.set_name(function.name);
+  proto.set_symbol(function.symbol);
+  proto.set_module(module.Basename());
+  proto.set_build_id(absl::BytesToHexString(BuildId(module)));
+  proto.set_offset(function.offset);
+  proto.set_size(function.size_inferred ? 0 : function.size);
+  return proto;
+}
+
+void RefusalSummary::Add(const symbols::Module& module, absl::Span<const patch::Refusal> refusals) {
+  for (const patch::Refusal& refusal : refusals) {
+    const absl::string_view reason = patch::ReasonName(refusal.reason);
+    auto known =
+        std::find_if(by_reason_.begin(), by_reason_.end(),
+                     [&](const trace::v1::Refusal& summary) { return summary.reason() == reason; });
+    if (known == by_reason_.end()) {
+      known = by_reason_.emplace(by_reason_.end());
+      known->set_reason(std::string(reason));
+      known->set_description(std::string(patch::ReasonSentence(refusal.reason)));
+    }
+    known->set_functions(known->functions() + 1);
+    if (known->examples_size() < kExamples)
+      known->add_examples(module.functions[refusal.function].name);
+  }
+}
+
+std::vector<trace::v1::Refusal> RefusalSummary::Take() {
+  std::stable_sort(by_reason_.begin(), by_reason_.end(),
+                   [](const trace::v1::Refusal& a, const trace::v1::Refusal& b) {
+                     return a.functions() > b.functions();
+                   });
+  return std::exchange(by_reason_, {});
+}
+
+}  // namespace flightrec::tracer

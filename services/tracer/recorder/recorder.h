@@ -1,0 +1,65 @@
+// Makes recordings: starts programs with hooks, sees that what their lanes hold goes to the
+// backend, and knows the state of every recording of this tracer. Thread-safe. Knows no gRPC: the
+// stream to the backend is tracer/ingest's.
+
+#ifndef SERVICES_TRACER_RECORDER_RECORDER_H_
+#define SERVICES_TRACER_RECORDER_RECORDER_H_
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+#include "common/ids/ulid.h"
+#include "flightrec/capture/v1/capture.pb.h"
+#include "services/tracer/recorder/capture_state.h"
+#include "services/tracer/recorder/recording_run.h"
+
+namespace flightrec::tracer {
+
+// Recordings that run at once, and ended ones that are still known here; the backend knows all.
+inline constexpr size_t kMaxRunningRecordings = 256;
+inline constexpr size_t kMaxEndedRecordings = 1024;
+
+class Recorder {
+ public:
+  // What `environment` points to outlives the recorder.
+  explicit Recorder(RecordingEnvironment environment);
+  // Waits until every recording has ended: programs are left to run on unrecorded.
+  ~Recorder();
+
+  // Blocks until the program is about to run its first instruction. NOT_FOUND, INVALID_ARGUMENT,
+  // FAILED_PRECONDITION, PERMISSION_DENIED say what is wrong with the program, a pattern or a
+  // limit; nothing was run then. ALREADY_EXISTS when the recording id is taken, RESOURCE_EXHAUSTED
+  // beyond kMaxRunningRecordings.
+  absl::StatusOr<CaptureState> Launch(const LaunchSpec& spec);
+
+  // Resource names; NOT_FOUND names what is known.
+  absl::StatusOr<CaptureState> Get(absl::string_view recording);
+  // Waits until it has ended or `timeout` has passed.
+  absl::StatusOr<CaptureState> Await(absl::string_view recording, absl::Duration timeout);
+  // Ends the recording and waits until it is sealed or failed.
+  absl::StatusOr<CaptureState> Stop(absl::string_view recording, bool terminate_program);
+
+  // Newest first.
+  std::vector<CaptureState> List();
+
+ private:
+  absl::StatusOr<std::shared_ptr<RecordingRun>> Find(absl::string_view recording);
+  void ForgetOldest() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  const RecordingEnvironment environment_;
+  absl::Mutex mutex_;
+  // ULIDs sort by time.
+  std::map<std::string, std::shared_ptr<RecordingRun>> runs_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace flightrec::tracer
+
+#endif  // SERVICES_TRACER_RECORDER_RECORDER_H_

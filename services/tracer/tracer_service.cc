@@ -1,0 +1,186 @@
+#include "services/tracer/tracer_service.h"
+
+#include <algorithm>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
+#include "common/rpc/status.h"
+#include "services/tracer/recorder/probe_plan.h"
+
+namespace flightrec::tracer {
+namespace {
+
+constexpr absl::Duration kDefaultWatchInterval = absl::Seconds(1);
+constexpr absl::Duration kMinWatchInterval = absl::Milliseconds(10);
+constexpr absl::Duration kMaxWatchInterval = absl::Minutes(1);
+// How soon a watcher notices that its client has gone.
+constexpr absl::Duration kCancellationCheck = absl::Milliseconds(200);
+constexpr int kDefaultPage = 50;
+constexpr int kMaxPage = 1000;
+
+std::vector<std::string> Strings(const google::protobuf::RepeatedPtrField<std::string>& field) {
+  return {field.begin(), field.end()};
+}
+
+absl::StatusOr<LaunchSpec> ToSpec(const capture::v1::LaunchRequest& request, const LaneLimits& defaults) {
+  LaunchSpec spec;
+  spec.command = Strings(request.command());
+  spec.environment = Strings(request.environment());
+  spec.working_directory = request.working_directory();
+  spec.patterns = Strings(request.probes().patterns());
+  spec.limits = defaults;
+  if (request.limits().threads() != 0) spec.limits.threads = request.limits().threads();
+  if (request.limits().depth() != 0) spec.limits.depth = request.limits().depth();
+  if (request.limits().lane_bytes() != 0) {
+    if (request.limits().lane_bytes() > UINT32_MAX) {
+      return rpc::InvalidField("limits.lane_bytes", absl::StrCat(request.limits().lane_bytes(), " is beyond 4 GiB"));
+    }
+    spec.limits.lane_bytes = static_cast<uint32_t>(request.limits().lane_bytes());
+  }
+  for (const auto& label : request.labels()) spec.labels.emplace_back(label.first, label.second);
+  if (request.command().empty()) return rpc::InvalidField("command", "is empty: name the program to start");
+  if (!request.recording_id().empty()) {
+    absl::StatusOr<ids::Ulid> recording = ids::Ulid::Parse(request.recording_id());
+    if (!recording.ok()) return rpc::InvalidField("recording_id", recording.status().message());
+    spec.recording = *recording;
+  }
+  return spec;
+}
+
+absl::StatusOr<absl::Duration> WatchInterval(const capture::v1::WatchRecordingRequest& request) {
+  if (!request.has_interval()) return kDefaultWatchInterval;
+  const absl::Duration interval =
+      absl::Seconds(request.interval().seconds()) + absl::Nanoseconds(request.interval().nanos());
+  if (interval < kMinWatchInterval || interval > kMaxWatchInterval) {
+    return rpc::InvalidField("interval", absl::StrCat(absl::FormatDuration(interval), ": use 10ms to 1m"));
+  }
+  return interval;
+}
+
+// Rates between two answers of one watch.
+class RateMeter {
+ public:
+  double CallsPerSecond(uint64_t calls, absl::Time now) {
+    const double seconds = absl::ToDoubleSeconds(now - last_time_);
+    const double rate = seconds > 0 && calls >= last_calls_ ? (calls - last_calls_) / seconds : 0;
+    last_calls_ = calls;
+    last_time_ = now;
+    return rate;
+  }
+
+ private:
+  uint64_t last_calls_ = 0;
+  absl::Time last_time_ = absl::Now();
+};
+
+capture::v1::WatchRecordingResponse ToResponse(CaptureState state, RateMeter& rate) {
+  capture::v1::WatchRecordingResponse response;
+  response.set_calls(state.calls);
+  response.set_calls_per_second(rate.CallsPerSecond(state.calls, absl::Now()));
+  response.set_spool_bytes(state.spool_bytes);
+  response.set_durable_bytes(state.durable_bytes);
+  *response.mutable_recording() = std::move(state.recording);
+  for (trace::v1::Process& process : state.processes) *response.add_processes() = std::move(process);
+  return response;
+}
+
+}  // namespace
+
+TracerService::TracerService(Recorder* recorder, LaneLimits default_limits)
+    : recorder_(recorder), default_limits_(default_limits) {}
+
+grpc::Status TracerService::PlanProbes(grpc::ServerContext*, const capture::v1::PlanProbesRequest* request,
+                                       capture::v1::PlanProbesResponse* response) {
+  if (request->executable().empty()) {
+    return rpc::ToGrpcStatus(rpc::InvalidField("executable", "is empty: give the path of a program"));
+  }
+  absl::StatusOr<capture::v1::PlanProbesResponse> plan =
+      PlanExecutable(request->executable(), Strings(request->probes().patterns()));
+  if (!plan.ok()) return rpc::ToGrpcStatus(plan.status());
+  *response = *std::move(plan);
+  return grpc::Status::OK;
+}
+
+grpc::Status TracerService::Launch(grpc::ServerContext*, const capture::v1::LaunchRequest* request,
+                                   capture::v1::LaunchResponse* response) {
+  absl::StatusOr<LaunchSpec> spec = ToSpec(*request, default_limits_);
+  if (!spec.ok()) return rpc::ToGrpcStatus(spec.status());
+  absl::StatusOr<CaptureState> state = recorder_->Launch(*spec);
+  if (!state.ok()) return rpc::ToGrpcStatus(state.status());
+  *response->mutable_recording() = std::move(state->recording);
+  *response->mutable_process() = std::move(state->processes.front());
+  return grpc::Status::OK;
+}
+
+grpc::Status TracerService::Attach(grpc::ServerContext*, const capture::v1::AttachRequest*,
+                                   capture::v1::AttachResponse*) {
+  return rpc::ToGrpcStatus(rpc::NotBuiltYet("CaptureService.Attach"));
+}
+
+grpc::Status TracerService::UpdateProbes(grpc::ServerContext*, const capture::v1::UpdateProbesRequest*,
+                                         capture::v1::UpdateProbesResponse*) {
+  return rpc::ToGrpcStatus(rpc::NotBuiltYet("CaptureService.UpdateProbes"));
+}
+
+grpc::Status TracerService::SetTriggers(grpc::ServerContext*, const capture::v1::SetTriggersRequest*,
+                                        capture::v1::SetTriggersResponse*) {
+  return rpc::ToGrpcStatus(rpc::NotBuiltYet("CaptureService.SetTriggers"));
+}
+
+grpc::Status TracerService::TakeSnapshot(grpc::ServerContext*, const capture::v1::TakeSnapshotRequest*,
+                                         capture::v1::TakeSnapshotResponse*) {
+  return rpc::ToGrpcStatus(rpc::NotBuiltYet("CaptureService.TakeSnapshot"));
+}
+
+grpc::Status TracerService::StopRecording(grpc::ServerContext*, const capture::v1::StopRecordingRequest* request,
+                                          capture::v1::StopRecordingResponse* response) {
+  absl::StatusOr<CaptureState> state = recorder_->Stop(request->recording(), request->terminate_program());
+  if (!state.ok()) return rpc::ToGrpcStatus(state.status());
+  *response->mutable_recording() = std::move(state->recording);
+  return grpc::Status::OK;
+}
+
+grpc::Status TracerService::ListCaptures(grpc::ServerContext*, const capture::v1::ListCapturesRequest* request,
+                                         capture::v1::ListCapturesResponse* response) {
+  if (request->page_size() < 0 || request->page_size() > kMaxPage) {
+    return rpc::ToGrpcStatus(rpc::InvalidField("page_size", absl::StrCat(request->page_size(), ": use 0 to ", kMaxPage)));
+  }
+  const int page_size = request->page_size() == 0 ? kDefaultPage : request->page_size();
+  for (CaptureState& state : recorder_->List()) {
+    // The token is the name of the last recording given: names sort by time, newest first.
+    if (!request->page_token().empty() && state.recording.name() >= request->page_token()) continue;
+    if (response->captures_size() == page_size) {
+      response->set_next_page_token(response->captures(page_size - 1).recording().name());
+      break;
+    }
+    capture::v1::Capture* capture = response->add_captures();
+    *capture->mutable_recording() = std::move(state.recording);
+    for (trace::v1::Process& process : state.processes) *capture->add_processes() = std::move(process);
+  }
+  return grpc::Status::OK;
+}
+
+grpc::Status TracerService::WatchRecording(grpc::ServerContext* context,
+                                           const capture::v1::WatchRecordingRequest* request,
+                                           grpc::ServerWriter<capture::v1::WatchRecordingResponse>* writer) {
+  absl::StatusOr<absl::Duration> interval = WatchInterval(*request);
+  if (!interval.ok()) return rpc::ToGrpcStatus(interval.status());
+  RateMeter rate;
+  absl::Time next_answer = absl::InfinitePast();
+  while (!context->IsCancelled()) {
+    const absl::Duration wait = std::min(std::max(next_answer - absl::Now(), absl::ZeroDuration()), kCancellationCheck);
+    absl::StatusOr<CaptureState> state = recorder_->Await(request->recording(), wait);
+    if (!state.ok()) return rpc::ToGrpcStatus(state.status());
+    const bool ended = state->ended();
+    if (!ended && absl::Now() < next_answer) continue;
+    next_answer = absl::Now() + *interval;
+    if (!writer->Write(ToResponse(*std::move(state), rate)) || ended) return grpc::Status::OK;
+  }
+  return grpc::Status(grpc::StatusCode::CANCELLED, "the watcher has gone");
+}
+
+}  // namespace flightrec::tracer
