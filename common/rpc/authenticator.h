@@ -22,8 +22,8 @@ class ServerContextBase;
 namespace flightrec::rpc {
 
 struct Caller {
-  RoleSet roles;
-  std::string tenant;
+  RoleSet roles{};
+  std::string tenant{};
   // False: an open server and no token was sent.
   bool has_token = false;
 };

@@ -18,14 +18,14 @@ namespace flightrec::rpc {
 
 struct ChannelConfig {
   // PEM files; tls_ca turns TLS on, the other two add a client certificate.
-  std::string tls_ca;
-  std::string tls_cert;
-  std::string tls_key;
+  std::string tls_ca{};
+  std::string tls_cert{};
+  std::string tls_key{};
   // A file whose first word is the token (a control token file, or a line of
   // a server's token file). Read once, by MakeChannel.
-  std::string token_file;
+  std::string token_file{};
   // Wins over token_file.
-  std::string token;
+  std::string token{};
   int max_message_bytes = kDefaultMaxMessageBytes;
 };
 

@@ -18,13 +18,13 @@ inline constexpr char kEndpointFileName[] = "endpoints.json";
 
 struct Endpoints {
   // Targets for MakeChannel; empty: not served by this process.
-  std::string backend;
-  std::string query;
-  std::string tracer;
-  std::string mcp;
+  std::string backend{};
+  std::string query{};
+  std::string tracer{};
+  std::string mcp{};
   // Empty: none.
-  std::string control_token_file;
-  absl::Time started;
+  std::string control_token_file{};
+  absl::Time started{};
   // Filled by WriteEndpointFile: this process. The start time (clock ticks
   // since boot) tells a reused pid from the owner.
   int64_t pid = 0;

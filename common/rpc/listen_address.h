@@ -13,9 +13,9 @@ namespace flightrec::rpc {
 
 struct ListenAddress {
   // Set for "unix:/path"; host and port are then empty.
-  std::string unix_path;
+  std::string unix_path{};
   // Numeric, without brackets.
-  std::string host;
+  std::string host{};
   int port = 0;
 
   bool is_unix() const { return !unix_path.empty(); }

@@ -12,6 +12,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "common/rpc/call_gate.h"
+#include "common/rpc/grpc_log.h"
 #include "common/rpc/listen_address.h"
 #include "common/rpc/shutdown_signal.h"
 
@@ -165,6 +166,7 @@ void Server::Drain(absl::Duration deadline) {
 
 absl::Status Server::Run() {
   ShutdownSignal signal;
+  GrpcLogRoute route(logger_);
   if (absl::Status s = Start(); !s.ok()) return s;
   logger_->Info("signal", {{"number", signal.Wait()}});
   Drain();

@@ -26,18 +26,18 @@ struct ServerConfig {
   // "host:port" (port 0: any free port) or "unix:/path".
   std::string listen = "127.0.0.1:0";
   // "host:port"; empty: no metrics server.
-  std::string metrics_listen;
+  std::string metrics_listen{};
   // The metrics server has no authentication of its own; beyond loopback it
   // must be asked for.
   bool metrics_allow_remote = false;
 
   // PEM files. The first two go together; the third asks clients for a
   // certificate signed by it.
-  std::string tls_cert;
-  std::string tls_key;
-  std::string tls_client_ca;
+  std::string tls_cert{};
+  std::string tls_key{};
+  std::string tls_client_ca{};
   // See token_file.h. Empty: no tokens.
-  std::string token_file;
+  std::string token_file{};
 
   int max_message_bytes = kDefaultMaxMessageBytes;
   // Per connection.

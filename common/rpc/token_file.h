@@ -39,10 +39,10 @@ class RoleSet {
 absl::string_view RoleName(Role role);
 
 struct TokenEntry {
-  std::string token;
-  RoleSet roles;
+  std::string token{};
+  RoleSet roles{};
   // Prefix of every key in the store; empty: the default tenant.
-  std::string tenant;
+  std::string tenant{};
 };
 
 // A shorter token is refused: it can be guessed.
