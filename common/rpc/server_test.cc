@@ -1,6 +1,7 @@
 #include "common/rpc/server.h"
 
 #include <gtest/gtest.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -8,6 +9,7 @@
 #include <thread>
 
 #include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
 #include "common/rpc/channel.h"
 #include "common/rpc/file_content.h"
 #include "common/rpc/status.h"
@@ -136,9 +138,9 @@ TEST_F(ServerTest, taken_port__is_unavailable_and_named) {
 
 TEST_F(ServerTest, unix_socket__is_for_its_owner_only) {
   // The test's own directory is too long a path for a socket.
-  char directory[] = "/tmp/socketXXXXXX";
-  ASSERT_NE(mkdtemp(directory), nullptr);
-  const std::string path = std::string(directory) + "/s.sock";
+  std::string directory = absl::StrCat(P_tmpdir, "/socketXXXXXX");
+  ASSERT_NE(mkdtemp(directory.data()), nullptr);
+  const std::string path = directory + "/s.sock";
   StartServer({.listen = "unix:" + path});
   EXPECT_TRUE(Call("").ok());
   struct stat info;
@@ -146,7 +148,7 @@ TEST_F(ServerTest, unix_socket__is_for_its_owner_only) {
   EXPECT_EQ(info.st_mode & 0777, 0600u);
   server_->Drain();
   unlink(path.c_str());
-  rmdir(directory);
+  rmdir(directory.c_str());
 }
 
 TEST_F(ServerTest, drain__lets_a_running_call_finish_and_refuses_new_ones) {
