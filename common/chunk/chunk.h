@@ -107,6 +107,9 @@ struct CallChunk {
   bool operator==(const CallChunk&) const = default;
 };
 
+// Sets call_count, min_* and max_* of `header`.
+void SummarizeCalls(const CallColumns& calls, ChunkHeader& header);
+
 }  // namespace flightrec::chunk
 
 #endif  // COMMON_CHUNK_CHUNK_H_

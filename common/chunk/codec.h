@@ -7,6 +7,7 @@
 
 #include <string>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "common/chunk/chunk.h"
@@ -21,8 +22,8 @@ inline constexpr int kDefaultCompressionLevel = 1;
 // ordinals do not increase, a path index has no path or a count is above its
 // limit in format.h. RESOURCE_EXHAUSTED if the result would exceed
 // kMaxChunkBytes: split the calls.
-absl::StatusOr<std::string> EncodeCallChunk(
-    const CallChunk& chunk, int compression_level = kDefaultCompressionLevel);
+absl::StatusOr<std::string> EncodeCallChunk(const CallChunk& chunk,
+                                            int compression_level = kDefaultCompressionLevel);
 
 // Checks everything that can be checked without decompressing, the checksum
 // over all bytes included. INVALID_ARGUMENT: not a chunk, or cut. DATA_LOSS:

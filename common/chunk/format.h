@@ -16,6 +16,10 @@ inline constexpr uint32_t kMaxFunctionsPerChunk = kMaxPathsPerChunk;
 inline constexpr uint32_t kMaxOpenCallsPerChunk = 131072;
 inline constexpr uint32_t kMaxLostFunctionsPerChunk = 65536;
 
+// Of the payload before compression; above the largest that the other limits
+// allow for calls, so that only dictionaries of absurd size are refused.
+inline constexpr uint32_t kMaxPayloadBytes = uint32_t{8} << 20;
+
 inline constexpr uint8_t kMagic[8] = {'F', 'R', 'C', 'H', 'U', 'N', 'K', 0};
 inline constexpr uint16_t kFormatVersion = 1;
 
@@ -61,6 +65,11 @@ inline constexpr size_t kOffsetLostFunctionCount = 172;
 inline constexpr size_t kOffsetPayloadBytes = 176;
 inline constexpr size_t kOffsetCompressedBytes = 180;
 inline constexpr size_t kHeaderBytes = 184;
+
+// How the payload refers to the parent of a path.
+inline constexpr uint64_t kParentIsRoot = 0;
+inline constexpr uint64_t kParentIsGiven = 1;     // 8 bytes of path id follow
+inline constexpr uint64_t kParentFirstIndex = 2;  // plus an index of a path above
 
 }  // namespace flightrec::chunk
 

@@ -59,8 +59,7 @@ absl::StatusOr<Calibration> CalibrationFromSamples(const ClockSample& first,
 
 // Waits between two samples; a longer wait gives a better rate.
 inline constexpr absl::Duration kMinCalibrationTime = absl::Milliseconds(20);
-absl::StatusOr<Calibration> Calibrate(
-    absl::Duration between_samples = kMinCalibrationTime);
+absl::StatusOr<Calibration> Calibrate(absl::Duration between_samples = kMinCalibrationTime);
 
 }  // namespace flightrec::clock
 

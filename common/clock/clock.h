@@ -23,8 +23,7 @@ class Clock {
   // Waits until `condition` holds or `timeout` of this clock has passed;
   // returns whether the condition holds. `mutex` must be held and is held on
   // return.
-  virtual bool AwaitWithTimeout(absl::Mutex& mutex,
-                                const absl::Condition& condition,
+  virtual bool AwaitWithTimeout(absl::Mutex& mutex, const absl::Condition& condition,
                                 absl::Duration timeout) = 0;
 };
 

@@ -28,8 +28,7 @@ struct ThreadName {
 
 std::string RecordingResourceName(const Ulid& recording);
 std::string ProcessResourceName(const Ulid& recording, ProcessId process);
-std::string ThreadResourceName(const Ulid& recording, ProcessId process,
-                               ThreadId thread);
+std::string ThreadResourceName(const Ulid& recording, ProcessId process, ThreadId thread);
 
 // INVALID_ARGUMENT with the name and the form that is expected.
 absl::StatusOr<Ulid> ParseRecordingResourceName(absl::string_view name);

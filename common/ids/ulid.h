@@ -59,8 +59,7 @@ class UlidGenerator {
  public:
   // `clock` and `random` must outlive the generator; `random` is used under the
   // generator's lock only.
-  UlidGenerator(clock::Clock& clock, absl::BitGenRef random)
-      : clock_(clock), random_(random) {}
+  UlidGenerator(clock::Clock& clock, absl::BitGenRef random) : clock_(clock), random_(random) {}
 
   // Larger than every Ulid made by this generator before, also within one
   // millisecond and when the clock steps back (then the previous one plus 1).

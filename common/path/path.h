@@ -31,8 +31,7 @@ constexpr uint64_t InverseModulo2To64(uint64_t odd) {
   return inverse;
 }
 
-inline constexpr uint64_t kPathInverseMultiplier =
-    InverseModulo2To64(kPathMultiplier);
+inline constexpr uint64_t kPathInverseMultiplier = InverseModulo2To64(kPathMultiplier);
 static_assert(kPathMultiplier * kPathInverseMultiplier == 1);
 static_assert(kPathMultiplier <= 0x7FFFFFFFu);
 

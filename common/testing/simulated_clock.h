@@ -16,8 +16,7 @@ class SimulatedClock : public clock::Clock {
  public:
   static constexpr absl::Duration kPollInterval = absl::Milliseconds(1);
 
-  explicit SimulatedClock(absl::Time start = absl::UnixEpoch() +
-                                             absl::Hours(24 * 365 * 50))
+  explicit SimulatedClock(absl::Time start = absl::UnixEpoch() + absl::Hours(24 * 365 * 50))
       : start_(start) {}
 
   absl::Time Now() override;

@@ -1,0 +1,203 @@
+#include <utility>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "common/chunk/byte_io.h"
+#include "common/chunk/call_gaps.h"
+#include "common/chunk/codec.h"
+#include "common/chunk/compression.h"
+#include "common/chunk/format.h"
+#include "common/chunk/header_codec.h"
+#include "common/chunk/packed_column.h"
+#include "common/path/path.h"
+
+namespace flightrec::chunk {
+namespace {
+
+absl::Status CheckCount(absl::string_view what, size_t count, size_t limit) {
+  if (count <= limit) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("cannot encode ", count, " ", what, " in one chunk: limit is ", limit));
+}
+
+absl::Status CheckColumns(const CallChunk& chunk) {
+  const CallColumns& calls = chunk.calls;
+  if (calls.path_index.size() != calls.size() || calls.start_ticks.size() != calls.size() ||
+      calls.duration_ticks.size() != calls.size()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("columns differ in length: ", calls.size(), " ordinals, ",
+                     calls.path_index.size(), " path indexes, ", calls.start_ticks.size(),
+                     " starts, ", calls.duration_ticks.size(), " durations"));
+  }
+  for (size_t i = 0; i < calls.size(); ++i) {
+    if (calls.path_index[i] >= chunk.paths.size()) {
+      return absl::InvalidArgumentError(absl::StrCat("call ", i, " has path index ",
+                                                     calls.path_index[i], ", the chunk has ",
+                                                     chunk.paths.size(), " paths"));
+    }
+    if (i > 0 && calls.ordinal[i] <= calls.ordinal[i - 1]) {
+      return absl::InvalidArgumentError(absl::StrCat("call ", i, " has ordinal ", calls.ordinal[i],
+                                                     " behind ", calls.ordinal[i - 1],
+                                                     ": ordinals must increase"));
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckEncodable(const CallChunk& chunk) {
+  if (chunk.header.lane != Lane::kIndex) {
+    return absl::InvalidArgumentError(absl::StrCat("cannot encode lane ",
+                                                   static_cast<unsigned>(chunk.header.lane),
+                                                   ": only the index lane, 1, has a codec"));
+  }
+  if ((chunk.header.required_features & ~kKnownFeatures) != 0) {
+    return absl::InvalidArgumentError(absl::StrCat("cannot encode with required features ",
+                                                   absl::Hex(chunk.header.required_features),
+                                                   ": none is known"));
+  }
+  absl::Status status = CheckCount("calls", chunk.calls.size(), kMaxCallsPerChunk);
+  status.Update(CheckCount("paths", chunk.paths.size(), kMaxPathsPerChunk));
+  status.Update(CheckCount("open calls", chunk.open_calls.size(), kMaxOpenCallsPerChunk));
+  status.Update(
+      CheckCount("functions with lost calls", chunk.lost_before.size(), kMaxLostFunctionsPerChunk));
+  status.Update(CheckColumns(chunk));
+  return status;
+}
+
+// Functions by order of first use.
+class FunctionTable {
+ public:
+  uint64_t IndexOf(ids::FunctionId function_id) {
+    const auto [entry, added] = index_.try_emplace(function_id, functions_.size());
+    if (added) functions_.push_back(function_id);
+    return entry->second;
+  }
+
+  const std::vector<ids::FunctionId>& functions() const { return functions_; }
+
+ private:
+  absl::flat_hash_map<ids::FunctionId, uint64_t> index_;
+  std::vector<ids::FunctionId> functions_;
+};
+
+void AppendPaths(const std::vector<PathEntry>& paths, FunctionTable& functions,
+                 std::vector<uint32_t>& parent_index, std::string& bytes) {
+  absl::flat_hash_map<uint64_t, uint32_t> index_of_path;
+  index_of_path.reserve(paths.size());
+  parent_index.assign(paths.size(), kNoParentIndex);
+  for (size_t i = 0; i < paths.size(); ++i) {
+    const uint64_t parent = ParentPath(paths[i].path_id, paths[i].function_id);
+    const auto above = index_of_path.find(parent);
+    if (above != index_of_path.end()) {
+      parent_index[i] = above->second;
+      AppendVarint(bytes, kParentFirstIndex + above->second);
+    } else if (parent == kRootPath) {
+      AppendVarint(bytes, kParentIsRoot);
+    } else {
+      AppendVarint(bytes, kParentIsGiven);
+      AppendInteger(bytes, parent);
+    }
+    AppendVarint(bytes, functions.IndexOf(paths[i].function_id));
+    index_of_path.try_emplace(paths[i].path_id, static_cast<uint32_t>(i));
+  }
+}
+
+void AppendOpenCalls(const std::vector<OpenCall>& calls, FunctionTable& functions,
+                     std::string& bytes) {
+  OpenCall previous;
+  previous.path_id = kRootPath;
+  for (const OpenCall& call : calls) {
+    const bool extends = ExtendPath(previous.path_id, call.function_id) == call.path_id;
+    AppendVarint(bytes, functions.IndexOf(call.function_id) << 1 | (extends ? 0 : 1));
+    if (!extends) AppendInteger(bytes, call.path_id);
+    AppendVarint(bytes, ZigZag(call.ordinal - previous.ordinal));
+    AppendVarint(bytes, ZigZag(call.start_ticks - previous.start_ticks));
+    previous = call;
+  }
+}
+
+void AppendLost(const std::vector<LostCalls>& lost, FunctionTable& functions, std::string& bytes) {
+  for (const LostCalls& entry : lost) {
+    AppendVarint(bytes, functions.IndexOf(entry.function_id));
+    AppendVarint(bytes, entry.count);
+  }
+}
+
+std::string PackColumn(absl::Span<const uint64_t> values) {
+  std::string bytes;
+  AppendPackedColumn(values, bytes);
+  return bytes;
+}
+
+// The payload's parts behind the dictionary.
+std::vector<std::string> PackCalls(const CallColumns& calls,
+                                   absl::Span<const uint32_t> parent_index, uint64_t origin_ticks) {
+  std::vector<uint64_t> ordinal_gaps(calls.size());
+  for (size_t i = 1; i < calls.size(); ++i) {
+    ordinal_gaps[i] = calls.ordinal[i] - calls.ordinal[i - 1] - 1;
+  }
+  PathBases bases;
+  std::vector<uint64_t> entry_gaps;
+  std::vector<uint64_t> exit_gaps;
+  const CallNesting nesting = {calls.path_index, parent_index, origin_ticks};
+  GapCodec().ToGaps(nesting, calls.start_ticks, calls.duration_ticks, bases, entry_gaps, exit_gaps);
+  const std::vector<uint64_t> paths(calls.path_index.begin(), calls.path_index.end());
+  return {PackColumn(bases.entry), PackColumn(bases.exit), PackColumn(ordinal_gaps),
+          PackColumn(paths),       PackColumn(entry_gaps), PackColumn(exit_gaps)};
+}
+
+}  // namespace
+
+absl::StatusOr<std::string> EncodeCallChunk(const CallChunk& chunk, int compression_level) {
+  if (absl::Status status = CheckEncodable(chunk); !status.ok()) return status;
+  FullHeader full;
+  full.header = chunk.header;
+  SummarizeCalls(chunk.calls, full.header);
+
+  FunctionTable functions;
+  std::vector<uint32_t> parent_index;
+  std::string references;
+  AppendPaths(chunk.paths, functions, parent_index, references);
+  AppendOpenCalls(chunk.open_calls, functions, references);
+  AppendLost(chunk.lost_before, functions, references);
+  if (absl::Status status =
+          CheckCount("functions", functions.functions().size(), kMaxFunctionsPerChunk);
+      !status.ok()) {
+    return status;
+  }
+  const absl::string_view function_bytes(
+      reinterpret_cast<const char*>(functions.functions().data()),
+      functions.functions().size() * sizeof(ids::FunctionId));
+  const std::vector<std::string> columns =
+      PackCalls(chunk.calls, parent_index, full.header.min_start_ticks);
+
+  std::vector<absl::string_view> parts = {function_bytes, references};
+  parts.insert(parts.end(), columns.begin(), columns.end());
+  size_t payload_bytes = 0;
+  for (const absl::string_view part : parts) payload_bytes += part.size();
+  if (payload_bytes > kMaxPayloadBytes) {
+    return absl::ResourceExhaustedError(absl::StrCat("chunk payload of ", payload_bytes,
+                                                     " bytes is above ", kMaxPayloadBytes,
+                                                     ": split the calls"));
+  }
+  std::string bytes(kHeaderBytes, '\0');
+  if (absl::Status status = CompressParts(parts, compression_level, bytes); !status.ok()) {
+    return status;
+  }
+  if (bytes.size() > kMaxChunkBytes) {
+    return absl::ResourceExhaustedError(absl::StrCat("chunk of ", bytes.size(), " bytes is above ",
+                                                     kMaxChunkBytes, ": split the calls"));
+  }
+  full.shape.function_count = static_cast<uint32_t>(functions.functions().size());
+  full.shape.path_count = static_cast<uint32_t>(chunk.paths.size());
+  full.shape.open_call_count = static_cast<uint32_t>(chunk.open_calls.size());
+  full.shape.lost_function_count = static_cast<uint32_t>(chunk.lost_before.size());
+  full.shape.payload_bytes = static_cast<uint32_t>(payload_bytes);
+  full.shape.compressed_bytes = static_cast<uint32_t>(bytes.size() - kHeaderBytes);
+  StoreHeader(full, bytes);
+  return bytes;
+}
+
+}  // namespace flightrec::chunk
