@@ -49,8 +49,8 @@ class Planner {
   Planner& operator=(const Planner&) = delete;
 
   // `function` is an index into module.functions.
-  std::variant<Site, Refusal> PlanSite(
-      uint32_t function, NamePolicy names = NamePolicy::kRefuseReserved) const;
+  std::variant<Site, Refusal> PlanSite(uint32_t function,
+                                       NamePolicy names = NamePolicy::kRefuseReserved) const;
 
   PlanResult Plan(absl::Span<const uint32_t> functions) const;
 

@@ -30,13 +30,14 @@ enum class RefusalReason : uint8_t {
   kSavesContext,          // setjmp, longjmp, getcontext, ... families
   kReturnsTwice,          // vfork, clone: parent and child share the stack
   kUnwinder,              // _Unwind_*
-  kReadsCaller,          // dlopen, dlsym, mcount, ...: use their return address
-  kThreadLocalResolver,  // __tls_get_addr, _dl_tlsdesc_*: special convention
-  kSignalReturn,         // __restore_rt: entered by the kernel
-  kBranchThunk,          // retpolines: rewrite their return address
+  kReadsCaller,           // dlopen, dlsym, mcount, ...: use their return address
+  kThreadLocalResolver,   // __tls_get_addr, _dl_tlsdesc_*: special convention
+  kSignalReturn,          // __restore_rt: entered by the kernel
+  kUsesRbx,               // hand-written code that takes rbx as an input or clobbers it
+  kBranchThunk,           // retpolines: rewrite their return address
 };
 
-inline constexpr int kRefusalReasonCount = 20;
+inline constexpr int kRefusalReasonCount = 21;
 
 // "JUMP_INTO_PROLOGUE": stable, for counters and filters.
 absl::string_view ReasonName(RefusalReason reason);

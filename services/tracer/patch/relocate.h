@@ -36,14 +36,12 @@ struct RelocatedPrologue {
 // `load_bias` and `destination` are addresses of the process. OUT_OF_RANGE: an
 // operand or branch target is not within +-2 GiB of the destination.
 // INVALID_ARGUMENT: the site did not come from a Planner.
-absl::StatusOr<RelocatedPrologue> RelocatePrologue(const Site& site,
-                                                   uint64_t load_bias,
+absl::StatusOr<RelocatedPrologue> RelocatePrologue(const Site& site, uint64_t load_bias,
                                                    uint64_t destination);
 
 // `jmp rel32` at `from` to `to`, both addresses of the process. OUT_OF_RANGE
 // beyond +-2 GiB.
-absl::StatusOr<std::array<uint8_t, kPatchBytes>> EncodeJump(uint64_t from,
-                                                            uint64_t to);
+absl::StatusOr<std::array<uint8_t, kPatchBytes>> EncodeJump(uint64_t from, uint64_t to);
 
 }  // namespace flightrec::patch
 

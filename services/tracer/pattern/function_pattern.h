@@ -11,7 +11,8 @@
 // "*" stands for any characters, "?" for one. Terms are separated by commas
 // (those inside brackets belong to a name) or given as several values. Order
 // does not matter: a function is selected when an including term matches it and
-// no excluding one does. Only excluding terms given: "*" is implied.
+// no excluding one does. An excluding term without a module holds for every
+// module. When all terms exclude, "*" is implied.
 
 #ifndef SERVICES_TRACER_PATTERN_FUNCTION_PATTERN_H_
 #define SERVICES_TRACER_PATTERN_FUNCTION_PATTERN_H_
@@ -43,8 +44,7 @@ struct Selection {
 class FunctionPattern {
  public:
   // INVALID_ARGUMENT: an empty term, or a form that is not known.
-  static absl::StatusOr<FunctionPattern> Parse(
-      absl::Span<const std::string> values);
+  static absl::StatusOr<FunctionPattern> Parse(absl::Span<const std::string> values);
 
   // Whether any term could select functions of this module: modules for which
   // it is false need not be read.
@@ -56,8 +56,7 @@ class FunctionPattern {
   // One Selection per module that has a selected function. NOT_FOUND when an
   // including term matches nothing in any of the modules; the message has the
   // number of functions searched and up to kSuggestions names that come close.
-  absl::StatusOr<std::vector<Selection>> Select(
-      absl::Span<const ModuleRef> modules) const;
+  absl::StatusOr<std::vector<Selection>> Select(absl::Span<const ModuleRef> modules) const;
 
   static constexpr int kSuggestions = 5;
 
@@ -73,10 +72,9 @@ class FunctionPattern {
   static absl::StatusOr<Term> ParseTerm(absl::string_view text);
   static bool TermWantsModule(const Term& term, absl::string_view basename,
                               bool is_main_executable);
-  static bool TermMatchesName(const Term& term,
-                              const symbols::Function& function);
-  absl::Status NothingMatches(const Term& term,
-                              absl::Span<const ModuleRef> modules) const;
+  static bool TermMatchesName(const Term& term, const symbols::Function& function);
+  // NOT_FOUND when the term matches no function of the modules.
+  static absl::Status CheckMatches(const Term& term, absl::Span<const ModuleRef> modules);
 
   std::vector<Term> terms_;
 };

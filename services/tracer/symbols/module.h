@@ -25,11 +25,12 @@ enum class Kind : uint8_t {
 };
 
 struct Function {
-  uint64_t offset = 0;  // vaddr of the first byte
-  uint64_t size = 0;    // bytes
-  std::string symbol;   // as in the symbol table (mangled); empty if nameless
-  std::string name;     // demangled with arguments; "sub_<hex>" if nameless
-  std::string short_name;  // name without return type, arguments, qualifiers
+  uint64_t offset = 0;               // vaddr of the first byte
+  uint64_t size = 0;                 // bytes
+  std::string symbol;                // as in the symbol table (mangled); empty if nameless
+  std::string name;                  // demangled with arguments; "sub_<hex>" if nameless
+  std::string short_name;            // name without return type, arguments, qualifiers
+  std::vector<std::string> aliases;  // other symbols of the same address
   Kind kind = Kind::kFunction;
   bool exported = false;       // defined, visible symbol of .dynsym
   bool size_inferred = false;  // the symbol had size 0: reaches to the next one
@@ -64,6 +65,7 @@ struct Module {
   bool build_id_is_hash = false;
   uint64_t entry = 0;                  // e_entry
   bool is_pie = false;                 // ET_DYN: has a load bias
+  bool is_program = false;             // can be executed, not only loaded
   bool has_symtab = false;             // false: only exported names are known
   bool is_dynamic_loader = false;      // ld-linux: never hooked
   std::vector<Segment> segments;       // PT_LOAD, sorted by vaddr

@@ -17,8 +17,8 @@ namespace flightrec::symbols {
 // FAILED_PRECONDITION: an ELF file of another class or machine.
 //
 // Functions come from .symtab and .dynsym; aliases of one address are merged.
-// Only if both are without functions, the starts found in .eh_frame are given
-// as nameless functions.
+// A program without .symtab, and any file without a function symbol, also gets
+// the remaining function starts of .eh_frame as nameless functions.
 absl::StatusOr<Module> ReadModule(const std::string& path);
 
 }  // namespace flightrec::symbols

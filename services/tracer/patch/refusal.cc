@@ -1,0 +1,196 @@
+#include "services/tracer/patch/refusal.h"
+
+#include <initializer_list>
+#include <string>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/strings/match.h"
+
+namespace flightrec::patch {
+namespace {
+
+struct ReasonText {
+  absl::string_view name;
+  absl::string_view sentence;
+};
+
+ReasonText TextOf(RefusalReason reason) {
+  switch (reason) {
+    case RefusalReason::kTooShort:
+      return {"TOO_SHORT", "It has fewer than the 5 bytes that a jump needs."};
+    case RefusalReason::kJumpIntoPrologue:
+      return {"JUMP_INTO_PROLOGUE", "A branch or jump table leads into the bytes to be replaced."};
+    case RefusalReason::kLoopsToEntry:
+      return {"LOOPS_TO_ENTRY",
+              "It jumps back to its own first instruction, so each round of "
+              "the loop would look like a call."};
+    case RefusalReason::kUndecodable:
+      return {"UNDECODABLE", "Its first bytes are not valid x86-64 instructions."};
+    case RefusalReason::kUnrelocatable:
+      return {"UNRELOCATABLE", "One of its first instructions works only at its own address."};
+    case RefusalReason::kCallReturnsIntoPatch:
+      return {"CALL_RETURNS_INTO_PATCH",
+              "A call at its start would return into the replaced bytes."};
+    case RefusalReason::kNotInCode:
+      return {"NOT_IN_CODE", "It is not in an executable part of the file."};
+    case RefusalReason::kColdFragment:
+      return {"COLD_FRAGMENT",
+              "It is the unlikely part of another function, entered by a jump; "
+              "trace that function instead."};
+    case RefusalReason::kNotAFunctionEntry:
+      return {"NOT_A_FUNCTION_ENTRY",
+              "It is entered with a stack frame in place, so it is not called "
+              "like a function."};
+    case RefusalReason::kIfuncResolver:
+      return {"IFUNC_RESOLVER",
+              "The dynamic loader runs it to choose an implementation; trace "
+              "the implementation instead."};
+    case RefusalReason::kProgramEntry:
+      return {"PROGRAM_ENTRY", "It starts the program and has no caller."};
+    default:
+      break;
+  }
+  switch (reason) {
+    case RefusalReason::kCompilerGlue:
+      return {"COMPILER_GLUE", "The compiler adds it to run constructors and destructors."};
+    case RefusalReason::kDynamicLoader:
+      return {"DYNAMIC_LOADER",
+              "It belongs to the dynamic loader, which runs while nothing else "
+              "can."};
+    case RefusalReason::kSavesContext:
+      return {"SAVES_CONTEXT",
+              "It saves or restores the stack pointer and return address "
+              "(setjmp and context families)."};
+    case RefusalReason::kReturnsTwice:
+      return {"RETURNS_TWICE", "Parent and child return from it (vfork and clone families)."};
+    case RefusalReason::kUnwinder:
+      return {"UNWINDER", "It walks the stack to throw exceptions."};
+    case RefusalReason::kReadsCaller:
+      return {"READS_CALLER", "It looks at its return address to learn who called."};
+    case RefusalReason::kThreadLocalResolver:
+      return {"THREAD_LOCAL_RESOLVER",
+              "It finds thread-local variables and is called with a "
+              "convention of its own."};
+    case RefusalReason::kSignalReturn:
+      return {"SIGNAL_RETURN", "The kernel enters it when a signal handler returns."};
+    case RefusalReason::kUsesRbx:
+      return {"USES_RBX",
+              "It is hand-written code that uses register rbx without saving "
+              "it first."};
+    case RefusalReason::kBranchThunk:
+      return {"BRANCH_THUNK", "It is a compiler thunk that replaces its own return address."};
+    default:
+      return {"UNKNOWN", "Unknown reason."};
+  }
+}
+
+using ReasonMap = absl::flat_hash_map<absl::string_view, RefusalReason>;
+
+const ReasonMap& ReasonsByName() {
+  static const auto* const kReasons = [] {
+    auto* map = new ReasonMap;
+    const auto add = [map](RefusalReason reason, std::initializer_list<absl::string_view> names) {
+      for (const absl::string_view name : names) map->emplace(name, reason);
+    };
+    add(RefusalReason::kSavesContext, {"setjmp",          "_setjmp",
+                                       "__setjmp",        "sigsetjmp",
+                                       "__sigsetjmp",     "__sigjmp_save",
+                                       "savectx",         "longjmp",
+                                       "_longjmp",        "__longjmp",
+                                       "____longjmp_chk", "__longjmp_chk",
+                                       "siglongjmp",      "__libc_siglongjmp",
+                                       "__libc_longjmp",  "_longjmp_unwind",
+                                       "getcontext",      "__getcontext",
+                                       "setcontext",      "__setcontext",
+                                       "swapcontext",     "__swapcontext",
+                                       "makecontext",     "__makecontext",
+                                       "__start_context", "__push___start_context",
+                                       "__morestack"});
+    add(RefusalReason::kReturnsTwice,
+        {"vfork", "__vfork", "__libc_vfork", "clone", "__clone", "clone3", "__clone3",
+         "__clone_internal", "__clone3_internal", "__clone_internal_fallback"});
+    add(RefusalReason::kReadsCaller, {"dlopen",
+                                      "__dlopen",
+                                      "___dlopen",
+                                      "dlmopen",
+                                      "__dlmopen",
+                                      "___dlmopen",
+                                      "dlsym",
+                                      "__dlsym",
+                                      "___dlsym",
+                                      "dlvsym",
+                                      "__dlvsym",
+                                      "___dlvsym",
+                                      "dlclose",
+                                      "__dlclose",
+                                      "___dlclose",
+                                      "mcount",
+                                      "_mcount",
+                                      "__fentry__",
+                                      "_dl_mcount",
+                                      "_dl_mcount_wrapper",
+                                      "_dl_mcount_wrapper_check"});
+    add(RefusalReason::kThreadLocalResolver,
+        {"__tls_get_addr", "__tls_get_addr_slow", "_dl_tlsdesc_return", "_dl_tlsdesc_undefweak",
+         "_dl_tlsdesc_dynamic"});
+    add(RefusalReason::kSignalReturn, {"__restore_rt", "__restore", "restore_rt", "__sigreturn"});
+    add(RefusalReason::kProgramEntry,
+        {"_start", "__libc_start_main", "__libc_start_main_impl", "__libc_start_call_main",
+         "__libc_start_main_stage2", "__libc_main"});
+    return map;
+  }();
+  return *kReasons;
+}
+
+absl::optional<RefusalReason> ReasonOfSymbol(absl::string_view symbol) {
+  const ReasonMap& reasons = ReasonsByName();
+  if (auto found = reasons.find(symbol); found != reasons.end()) {
+    return found->second;
+  }
+  if (absl::StartsWith(symbol, "_Unwind_") || absl::StartsWith(symbol, "uw_") ||
+      symbol == "_dl_find_object") {
+    return RefusalReason::kUnwinder;
+  }
+  if (absl::StartsWith(symbol, "_dl_runtime_resolve") ||
+      absl::StartsWith(symbol, "_dl_runtime_profile")) {
+    return RefusalReason::kDynamicLoader;
+  }
+  if (absl::StartsWith(symbol, "_dl_tlsdesc_")) {
+    return RefusalReason::kThreadLocalResolver;
+  }
+  if (absl::StartsWith(symbol, "__x86_indirect_thunk") ||
+      absl::StartsWith(symbol, "__x86_return_thunk") ||
+      absl::StartsWith(symbol, "__llvm_retpoline_") ||
+      absl::StartsWith(symbol, "__x86.get_pc_thunk")) {
+    return RefusalReason::kBranchThunk;
+  }
+  return absl::nullopt;
+}
+
+}  // namespace
+
+absl::string_view ReasonName(RefusalReason reason) { return TextOf(reason).name; }
+
+absl::string_view ReasonSentence(RefusalReason reason) { return TextOf(reason).sentence; }
+
+absl::optional<RefusalReason> RefusedByName(const symbols::Function& function) {
+  switch (function.kind) {
+    case symbols::Kind::kFunction:
+      break;
+    case symbols::Kind::kIfunc:
+      return RefusalReason::kIfuncResolver;
+    case symbols::Kind::kColdFragment:
+      return RefusalReason::kColdFragment;
+    case symbols::Kind::kCompilerGlue:
+      return RefusalReason::kCompilerGlue;
+    case symbols::Kind::kProgramEntry:
+      return RefusalReason::kProgramEntry;
+  }
+  if (auto reason = ReasonOfSymbol(function.symbol)) return reason;
+  for (const std::string& alias : function.aliases) {
+    if (auto reason = ReasonOfSymbol(alias)) return reason;
+  }
+  return absl::nullopt;
+}
+
+}  // namespace flightrec::patch

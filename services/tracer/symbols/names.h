@@ -1,0 +1,26 @@
+// Names of functions for people, and what a name says about a function. Pure
+// functions, thread-safe. Rust's v0 names ("_R...") are left as they are.
+
+#ifndef SERVICES_TRACER_SYMBOLS_NAMES_H_
+#define SERVICES_TRACER_SYMBOLS_NAMES_H_
+
+#include <string>
+
+#include "absl/strings/string_view.h"
+#include "services/tracer/symbols/module.h"
+
+namespace flightrec::symbols {
+
+// "_ZN2ns3fooEi" -> "ns::foo(int)"; what cannot be demangled is returned
+// unchanged.
+std::string Demangle(const std::string& symbol);
+
+// "int ns::max<int>(int, int) const [clone .cold]" -> "ns::max<int>".
+std::string ShortName(absl::string_view demangled);
+
+// What the name alone says; kFunction if nothing.
+Kind KindOfSymbol(absl::string_view symbol);
+
+}  // namespace flightrec::symbols
+
+#endif  // SERVICES_TRACER_SYMBOLS_NAMES_H_
