@@ -1,14 +1,16 @@
 #include "services/tracer/patch/planner.h"
 
 #include <cstring>
-#include <ostream>
 #include <string>
 #include <variant>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
+#include "services/tracer/patch/refusal.h"
+#include "services/tracer/patch/site.h"
 #include "services/tracer/patch/test_module.h"
+#include "services/tracer/symbols/module.h"
 
 namespace flightrec::patch {
 namespace {
