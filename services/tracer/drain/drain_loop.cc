@@ -1,0 +1,178 @@
+#include "services/tracer/drain/drain_loop.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "common/ids/entity_id.h"
+
+namespace flightrec::drain {
+namespace {
+
+// The share of a lane that the pause aims to find used: room for what comes while chunks are
+// encoded and while the machine runs something else.
+constexpr double kWantedFill = 0.1;
+// Above it the loop does not pause at all.
+constexpr double kHighFill = 0.4;
+constexpr absl::Duration kMinPause = absl::Microseconds(100);
+// How much longer the pause may get at once.
+constexpr double kMaxGrowth = 2;
+
+}  // namespace
+
+DrainLoop::DrainLoop(lane::LaneReader& reader, size_t lane_calls, ProcessIdentity process,
+                     const DrainOptions& options, clock::Clock& clock, IsAlive is_alive,
+                     DrainSink& sink)
+    : reader_(reader),
+      process_(std::move(process)),
+      options_(options),
+      clock_(clock),
+      is_alive_(std::move(is_alive)),
+      sink_(sink),
+      lane_calls_(lane_calls),
+      buffer_(std::min<size_t>(lane_calls, options.max_calls_per_chunk)) {}
+
+DrainLoop::~DrainLoop() { Finish(); }
+
+void DrainLoop::Start() {
+  thread_ = std::thread([this] { Run(); });
+}
+
+DrainTotals DrainLoop::Finish() {
+  {
+    absl::MutexLock lock(&mutex_);
+    stop_ = true;
+  }
+  if (thread_.joinable()) thread_.join();
+  return Totals();
+}
+
+DrainTotals DrainLoop::Totals() const {
+  absl::MutexLock lock(&mutex_);
+  return totals_;
+}
+
+void DrainLoop::Run() {
+  bool stop = false;
+  while (!stop) {
+    const absl::Duration pause = PauseAfter(DrainOnce());
+    absl::MutexLock lock(&mutex_);
+    stop = pause == absl::ZeroDuration()
+               ? stop_
+               : clock_.AwaitWithTimeout(mutex_, absl::Condition(&stop_), pause);
+  }
+  FindThreads();
+  for (const std::unique_ptr<LaneDrain>& lane : lanes_) EndThread(*lane);
+  lanes_.clear();
+  PublishTotals();
+}
+
+double DrainLoop::DrainOnce() {
+  FindThreads();
+  double fill = 0;
+  for (const std::unique_ptr<LaneDrain>& lane : lanes_) fill = std::max(fill, DrainLane(*lane));
+  const absl::Duration now = clock_.Monotonic();
+  if (now >= next_thread_check_) {
+    EndDeadThreads();
+    PublishTotals();
+    next_thread_check_ = now + options_.thread_check_interval;
+  }
+  return fill;
+}
+
+double DrainLoop::DrainLane(LaneDrain& lane) {
+  ThreadDrain& drain = lane.drain;
+  const size_t room = options_.max_calls_per_chunk -
+                      std::min<size_t>(drain.call_count(), options_.max_calls_per_chunk);
+  const absl::Span<lane::CallRecord> buffer =
+      absl::MakeSpan(buffer_).first(std::min(room, buffer_.size()));
+  const size_t count = reader_.Drain(lane.slot, buffer);
+  const absl::Duration now = clock_.Monotonic();
+  if (count > 0) {
+    if (drain.call_count() == 0) {
+      std::vector<lane::OpenCall> open = reader_.OpenCalls(lane.slot);
+      // Those that began behind the first call to end here were not open when the chunk began.
+      const uint64_t begin = buffer[0].end_ticks;
+      open.erase(std::remove_if(open.begin(), open.end(),
+                                [&](const auto& call) { return call.start_ticks > begin; }),
+                 open.end());
+      drain.SetOpenCalls(open);
+    }
+    drain.Add(buffer.first(count), now);
+  }
+  const bool full = drain.call_count() >= options_.max_calls_per_chunk;
+  const bool old = drain.call_count() > 0 && now - drain.first_added() >= options_.max_chunk_age;
+  if (full || old) SealAll(lane);
+  // More may be there if all room was used.
+  if (count == buffer.size()) return 1;
+  return static_cast<double>(count) / static_cast<double>(lane_calls_);
+}
+
+void DrainLoop::FindThreads() {
+  for (const lane::LaneThread& found : reader_.Threads()) {
+    const bool known = std::any_of(lanes_.begin(), lanes_.end(), [&](const auto& lane) {
+      return lane->slot == found.slot && lane->drain.thread().ordinal == found.ordinal;
+    });
+    if (known) continue;
+    const DrainedThread thread = {
+        ids::ComputeThreadId(process_.process_id, found.tid, found.ordinal), found.tid,
+        found.ordinal};
+    sink_.OnThread(thread);
+    lanes_.push_back(
+        std::make_unique<LaneDrain>(LaneDrain{found.slot, ThreadDrain(process_, thread)}));
+  }
+}
+
+void DrainLoop::EndDeadThreads() {
+  const auto reused = [&](const DrainedThread& thread) {
+    return std::any_of(lanes_.begin(), lanes_.end(), [&](const auto& lane) {
+      const DrainedThread& other = lane->drain.thread();
+      return other.tid == thread.tid && other.ordinal > thread.ordinal;
+    });
+  };
+  for (size_t i = 0; i < lanes_.size();) {
+    LaneDrain& lane = *lanes_[i];
+    if (is_alive_(lane.drain.thread().tid) && !reused(lane.drain.thread())) {
+      ++i;
+      continue;
+    }
+    EndThread(lane);
+    reader_.Release(lane.slot);
+    lanes_.erase(lanes_.begin() + static_cast<std::ptrdiff_t>(i));
+  }
+}
+
+void DrainLoop::EndThread(LaneDrain& lane) {
+  while (DrainLane(lane) > 0) {
+  }
+  SealAll(lane);
+  sink_.OnFinalChunk(
+      lane.drain.SealFinal(reader_.OpenCalls(lane.slot), options_.compression_level));
+  ended_totals_.Add(lane.drain.totals());
+}
+
+void DrainLoop::SealAll(LaneDrain& lane) {
+  lane.drain.AddLosses(reader_.TakeLosses(lane.slot));
+  while (lane.drain.call_count() > 0) {
+    absl::optional<EncodedChunk> chunk = lane.drain.Seal(options_.compression_level);
+    if (chunk.has_value() && !sink_.OnChunk(*std::move(chunk))) lane.drain.TakeBack();
+  }
+}
+
+absl::Duration DrainLoop::PauseAfter(double fill) {
+  if (fill >= kHighFill) {
+    pause_ = kMinPause;
+    return absl::ZeroDuration();
+  }
+  const double growth = fill > 0 ? std::min(kWantedFill / fill, kMaxGrowth) : kMaxGrowth;
+  pause_ = std::clamp(pause_ * growth, std::min(kMinPause, options_.max_pause), options_.max_pause);
+  return pause_;
+}
+
+void DrainLoop::PublishTotals() {
+  DrainTotals totals = ended_totals_;
+  for (const std::unique_ptr<LaneDrain>& lane : lanes_) totals.Add(lane->drain.totals());
+  absl::MutexLock lock(&mutex_);
+  totals_ = std::move(totals);
+}
+
+}  // namespace flightrec::drain

@@ -1,0 +1,91 @@
+// Takes the calls of one traced process out of its lanes until it ends: one thread that polls the
+// lanes and makes chunks of what it finds.
+//
+// The traced process is never waited for nor stopped. Public methods are for one thread, except
+// Totals. Does not watch the process: its owner calls Finish when it has ended.
+#ifndef SERVICES_TRACER_DRAIN_DRAIN_LOOP_H_
+#define SERVICES_TRACER_DRAIN_DRAIN_LOOP_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <thread>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+#include "common/clock/clock.h"
+#include "services/tracer/drain/drain_options.h"
+#include "services/tracer/drain/drain_sink.h"
+#include "services/tracer/drain/drain_totals.h"
+#include "services/tracer/drain/thread_drain.h"
+#include "services/tracer/lane/lane_reader.h"
+
+namespace flightrec::drain {
+
+class DrainLoop {
+ public:
+  // Whether the thread `tid` of the traced process still exists.
+  using IsAlive = std::function<bool(uint32_t tid)>;
+
+  // What is passed by reference must outlive the loop. `reader` is used by the loop alone from
+  // Start until Finish returns.
+  // `lane_calls` is how many records a lane holds.
+  DrainLoop(lane::LaneReader& reader, size_t lane_calls, ProcessIdentity process,
+            const DrainOptions& options, clock::Clock& clock, IsAlive is_alive, DrainSink& sink);
+  // As Finish.
+  ~DrainLoop();
+  DrainLoop(const DrainLoop&) = delete;
+  DrainLoop& operator=(const DrainLoop&) = delete;
+
+  void Start();
+
+  // Call when the process writes no more. Takes what is left, gives every thread its final chunk
+  // with the calls that never ended, and ends the loop. The second call only returns the totals.
+  DrainTotals Finish();
+
+  DrainTotals Totals() const;
+
+ private:
+  struct LaneDrain {
+    uint32_t slot;
+    ThreadDrain drain;
+  };
+
+  void Run();
+  // One look at every lane. Returns the largest share of a lane that was in use, 0 to 1.
+  double DrainOnce();
+  double DrainLane(LaneDrain& lane);
+  void FindThreads();
+  void EndDeadThreads();
+  void EndThread(LaneDrain& lane);
+  void SealAll(LaneDrain& lane);
+  absl::Duration PauseAfter(double fill);
+  void PublishTotals();
+
+  lane::LaneReader& reader_;
+  const ProcessIdentity process_;
+  const DrainOptions options_;
+  clock::Clock& clock_;
+  const IsAlive is_alive_;
+  DrainSink& sink_;
+  const size_t lane_calls_;
+
+  // Of the loop's thread.
+  std::vector<std::unique_ptr<LaneDrain>> lanes_;
+  std::vector<lane::CallRecord> buffer_;
+  absl::Duration next_thread_check_ = absl::ZeroDuration();
+  absl::Duration pause_ = absl::ZeroDuration();
+  DrainTotals ended_totals_;  // of threads that have ended
+
+  mutable absl::Mutex mutex_;
+  bool stop_ ABSL_GUARDED_BY(mutex_) = false;
+  DrainTotals totals_ ABSL_GUARDED_BY(mutex_);
+  std::thread thread_;
+};
+
+}  // namespace flightrec::drain
+
+#endif  // SERVICES_TRACER_DRAIN_DRAIN_LOOP_H_

@@ -1,0 +1,30 @@
+// Restores the upper half of entry ordinals, of which lanes carry the lower 32 bits.
+//
+// A call may end, and so be seen, any time after it began; its start tells which round of the
+// lower half it belongs to. Right as long as a thread makes fewer than 2^31 calls between two that
+// are seen. Not thread-safe. Needs 16 bytes for each 2^30 calls.
+#ifndef SERVICES_TRACER_DRAIN_ORDINAL_EXTENDER_H_
+#define SERVICES_TRACER_DRAIN_ORDINAL_EXTENDER_H_
+
+#include <cstdint>
+#include <vector>
+
+namespace flightrec::drain {
+
+class OrdinalExtender {
+ public:
+  uint64_t Extend(uint32_t ordinal_low, uint64_t start_ticks);
+
+ private:
+  struct Mark {
+    uint64_t start_ticks;
+    uint64_t ordinal;
+  };
+
+  // Increasing in both; the first is the thread's beginning.
+  std::vector<Mark> marks_ = {{0, 0}};
+};
+
+}  // namespace flightrec::drain
+
+#endif  // SERVICES_TRACER_DRAIN_ORDINAL_EXTENDER_H_
