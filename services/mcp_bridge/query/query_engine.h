@@ -9,7 +9,7 @@
 
 #include "absl/status/statusor.h"
 #include "flightrec/query/v1/query.pb.h"
-#include "services/mcp_bridge/protocol/cancellation.h"
+#include "services/mcp_bridge/query/cancellation.h"
 
 namespace flightrec::mcp_bridge {
 

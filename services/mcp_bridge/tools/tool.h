@@ -9,7 +9,7 @@
 #include <string>
 
 #include "absl/status/statusor.h"
-#include "services/mcp_bridge/protocol/cancellation.h"
+#include "services/mcp_bridge/query/cancellation.h"
 
 namespace flightrec::mcp_bridge {
 

@@ -1,8 +1,8 @@
 // Lets one thread stop the work of another: the reader of a session gets
 // notifications/cancelled, the call runs elsewhere. Thread-safe. Cancelling is
 // final; it does not wait for the work to end.
-#ifndef FLIGHTREC_SERVICES_MCP_BRIDGE_PROTOCOL_CANCELLATION_H_
-#define FLIGHTREC_SERVICES_MCP_BRIDGE_PROTOCOL_CANCELLATION_H_
+#ifndef FLIGHTREC_SERVICES_MCP_BRIDGE_QUERY_CANCELLATION_H_
+#define FLIGHTREC_SERVICES_MCP_BRIDGE_QUERY_CANCELLATION_H_
 
 #include <functional>
 
@@ -37,4 +37,4 @@ class Cancellation {
 
 }  // namespace flightrec::mcp_bridge
 
-#endif  // FLIGHTREC_SERVICES_MCP_BRIDGE_PROTOCOL_CANCELLATION_H_
+#endif  // FLIGHTREC_SERVICES_MCP_BRIDGE_QUERY_CANCELLATION_H_

@@ -1,4 +1,4 @@
-#include "services/mcp_bridge/protocol/cancellation.h"
+#include "services/mcp_bridge/query/cancellation.h"
 
 #include <utility>
 
