@@ -19,17 +19,15 @@ constexpr double kMaxGrowth = 2;
 
 }  // namespace
 
-DrainLoop::DrainLoop(lane::LaneReader& reader, size_t lane_calls, ProcessIdentity process,
-                     const DrainOptions& options, clock::Clock& clock, IsAlive is_alive,
-                     DrainSink& sink)
+DrainLoop::DrainLoop(lane::LaneReader& reader, ProcessIdentity process, const DrainOptions& options,
+                     clock::Clock& clock, IsAlive is_alive, DrainSink& sink)
     : reader_(reader),
       process_(std::move(process)),
       options_(options),
       clock_(clock),
       is_alive_(std::move(is_alive)),
       sink_(sink),
-      lane_calls_(lane_calls),
-      buffer_(std::min<size_t>(lane_calls, options.max_calls_per_chunk)) {}
+      buffer_(std::min<size_t>(options.lane_calls, options.max_calls_per_chunk)) {}
 
 DrainLoop::~DrainLoop() { Finish(); }
 
@@ -104,7 +102,7 @@ double DrainLoop::DrainLane(LaneDrain& lane) {
   if (full || old) SealAll(lane);
   // More may be there if all room was used.
   if (count == buffer.size()) return 1;
-  return static_cast<double>(count) / static_cast<double>(lane_calls_);
+  return static_cast<double>(count) / static_cast<double>(options_.lane_calls);
 }
 
 void DrainLoop::FindThreads() {

@@ -32,9 +32,8 @@ class DrainLoop {
 
   // What is passed by reference must outlive the loop. `reader` is used by the loop alone from
   // Start until Finish returns.
-  // `lane_calls` is how many records a lane holds.
-  DrainLoop(lane::LaneReader& reader, size_t lane_calls, ProcessIdentity process,
-            const DrainOptions& options, clock::Clock& clock, IsAlive is_alive, DrainSink& sink);
+  DrainLoop(lane::LaneReader& reader, ProcessIdentity process, const DrainOptions& options,
+            clock::Clock& clock, IsAlive is_alive, DrainSink& sink);
   // As Finish.
   ~DrainLoop();
   DrainLoop(const DrainLoop&) = delete;
@@ -71,7 +70,6 @@ class DrainLoop {
   clock::Clock& clock_;
   const IsAlive is_alive_;
   DrainSink& sink_;
-  const size_t lane_calls_;
 
   // Of the loop's thread.
   std::vector<std::unique_ptr<LaneDrain>> lanes_;

@@ -2,6 +2,7 @@
 #ifndef SERVICES_TRACER_DRAIN_DRAIN_OPTIONS_H_
 #define SERVICES_TRACER_DRAIN_DRAIN_OPTIONS_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 
@@ -22,6 +23,8 @@ struct ProcessIdentity {
 };
 
 struct DrainOptions {
+  // How many records a thread's lane holds.
+  size_t lane_calls = 32768;
   // A chunk is sealed when it has this many calls (at most chunk::kMaxCallsPerChunk) or when its
   // first call was drained this long ago.
   uint32_t max_calls_per_chunk = 32768;

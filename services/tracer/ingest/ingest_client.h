@@ -1,10 +1,10 @@
-// The tracer's stream to the backend: sends what is given, in order, until it is acknowledged as durable, through any
-// number of broken connections and backend restarts. Thread-safe; Send never blocks. Two threads of its own, so that a
-// backend that reads slowly never holds up its acknowledgements.
+// The tracer's stream to the backend: keeps what is to be kept until the backend says that it is
+// on disk, reconnects as long as it takes, and sends again what was not acknowledged.
 //
-// What does not fit the spool is refused at once and the caller counts it; nothing accepted is ever dropped while this
-// process lives.
-
+// Thread-safe; owns one thread that writes to the stream and, while connected, one that reads.
+// Offer and Send never block. Beyond the spool's limit the newest items are refused: what was
+// recorded first is kept whole, and the caller counts what it could not hand over. Does not survive
+// its process: what is not acknowledged then is lost.
 #ifndef SERVICES_TRACER_INGEST_INGEST_CLIENT_H_
 #define SERVICES_TRACER_INGEST_INGEST_CLIENT_H_
 
@@ -16,87 +16,114 @@
 #include <thread>
 
 #include "absl/base/thread_annotations.h"
-#include "absl/random/random.h"
+#include "absl/random/bit_gen_ref.h"
 #include "absl/status/status.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "common/clock/clock.h"
 #include "common/log/logger.h"
-#include "common/metrics/registry.h"
 #include "flightrec/ingest/v1/ingest.grpc.pb.h"
+#include "services/tracer/ingest/backoff.h"
 #include "services/tracer/ingest/spool.h"
 
-namespace flightrec::tracer {
+namespace flightrec::ingest {
 
-inline constexpr absl::Duration kFirstRetryDelay = absl::Milliseconds(20);
-inline constexpr absl::Duration kMaxRetryDelay = absl::Seconds(1);
+// Above the spool's limit, for Send.
+inline constexpr uint64_t kReservedSpoolBytes = uint64_t{16} << 20;
 
-struct IngestClientOptions {
-  // Unique among producers; a ULID.
+struct IngestOptions {
+  // Names this producer for its whole life; a ULID does.
   std::string producer_id;
-  uint64_t producer_epoch = 1;
+  uint64_t spool_bytes = uint64_t{256} << 20;
+  BackoffLimits backoff;
+  // How long the backend may take to answer Hello.
+  absl::Duration welcome_timeout = absl::Seconds(10);
+};
+
+struct IngestStats {
+  bool connected = false;
+  uint64_t connects = 0;
+  // Not on the backend's disk yet.
+  uint64_t spool_items = 0;
   uint64_t spool_bytes = 0;
-  // For errors: where the channel goes.
-  std::string backend;
+  // On the backend's disk.
+  uint64_t durable_items = 0;
+  uint64_t durable_bytes = 0;
+  // Refused by Offer and Send, because there was no room.
+  uint64_t refused_items = 0;
+  // In batches that the backend refused for what they are.
+  uint64_t rejected_items = 0;
+  // How often the backend turned out to have forgotten what it had acknowledged.
+  uint64_t backend_losses = 0;
+  // Why the last stream ended or a batch was rejected; OK if neither has happened.
+  absl::Status last_error;
 };
 
 class IngestClient {
  public:
-  // `clock`, `logger` and `registry` outlive the client.
-  IngestClient(std::shared_ptr<grpc::Channel> channel, IngestClientOptions options, clock::Clock* clock,
-               log::Logger* logger, metrics::Registry* registry);
-  // Forgets what is not acknowledged: Flush first.
+  // What is passed by reference must outlive the client; `random` is used by its thread only.
+  IngestClient(std::unique_ptr<v1::IngestService::StubInterface> stub, IngestOptions options,
+               clock::Clock& clock, absl::BitGenRef random, log::Logger& logger);
+  // Gives up what is not acknowledged: Flush first.
   ~IngestClient();
+  IngestClient(const IngestClient&) = delete;
+  IngestClient& operator=(const IngestClient&) = delete;
 
-  // False: the spool is full and the item is not kept.
-  bool Send(ingest::v1::Item item);
+  // False when the spool is full; the item is dropped then.
+  bool Offer(v1::Item item);
 
-  // Waits until everything sent before is durable. DEADLINE_EXCEEDED says how much is not and why.
+  // With a reserve above the limit, for what must not be missing: names, states, final chunks.
+  // RESOURCE_EXHAUSTED when that is used up too; the item is dropped then.
+  absl::Status Send(v1::Item item);
+
+  // Waits until everything handed over before is on the backend's disk. DEADLINE_EXCEEDED says how
+  // much is not, and why the last stream ended if one did.
   absl::Status Flush(absl::Duration timeout);
 
-  struct Progress {
-    uint64_t spool_bytes = 0;
-    uint64_t durable_bytes = 0;
-    // Items the backend will never take; the first one's error is in the log.
-    uint64_t rejected = 0;
-  };
-  Progress progress();
+  IngestStats Stats() const;
 
  private:
-  using Stream = grpc::ClientReaderWriterInterface<ingest::v1::SessionRequest, ingest::v1::SessionResponse>;
+  using Stream = grpc::ClientReaderWriterInterface<v1::SessionRequest, v1::SessionResponse>;
 
   void Run();
-  // One connection from Hello to its end.
-  grpc::Status RunSession();
-  bool Greet(Stream& stream);
-  void WriteBatches(Stream& stream);
-  void ReadAnswers(Stream& stream);
-  void Take(const ingest::v1::SessionResponse& response);
-  bool CanWrite() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // False when the client is being destroyed.
-  bool WaitToRetry(absl::Duration delay);
+  // From Hello until the stream ends.
+  absl::Status RunSession();
+  bool AwaitWelcome();
+  void WriteFrames(Stream& stream);
+  void ReadFrames(Stream& stream);
+  void Handle(const v1::SessionResponse& response) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void HandleWelcome(const v1::Welcome& welcome) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void HandleRejection(const v1::Rejection& rejection) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void HandleDurable(uint64_t sequence) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Ends the stream because the backend broke the protocol or has lost data.
+  void EndStream(absl::Status why) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool HasWork() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool WelcomedOrEnded() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
-  const std::unique_ptr<ingest::v1::IngestService::StubInterface> stub_;
-  const IngestClientOptions options_;
-  clock::Clock* const clock_;
-  log::Logger* const logger_;
-  metrics::Gauge& spool_gauge_;
-  metrics::Counter& reconnects_;
-  metrics::Counter& rejections_;
+  const std::unique_ptr<v1::IngestService::StubInterface> stub_;
+  const IngestOptions options_;
+  clock::Clock& clock_;
+  absl::BitGenRef random_;
+  log::Logger& logger_;
+  Backoff backoff_;  // of the writing thread
 
-  absl::Mutex mutex_;
+  mutable absl::Mutex mutex_;
   Spool spool_ ABSL_GUARDED_BY(mutex_);
-  uint64_t credit_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
-  bool broken_ ABSL_GUARDED_BY(mutex_) = false;
-  bool greeted_ ABSL_GUARDED_BY(mutex_) = false;
-  bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
+  IngestStats stats_ ABSL_GUARDED_BY(mutex_);
+  bool stop_ ABSL_GUARDED_BY(mutex_) = false;
+  uint64_t epoch_ ABSL_GUARDED_BY(mutex_) = 1;
+  int flushing_ ABSL_GUARDED_BY(mutex_) = 0;
+  // Of the current stream.
   grpc::ClientContext* context_ ABSL_GUARDED_BY(mutex_) = nullptr;
-  std::string last_error_ ABSL_GUARDED_BY(mutex_);
+  bool ended_ ABSL_GUARDED_BY(mutex_) = false;
+  bool flush_sent_ ABSL_GUARDED_BY(mutex_) = false;
+  absl::Status end_reason_ ABSL_GUARDED_BY(mutex_);
+  uint64_t credit_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
+  uint64_t max_batch_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
 
-  absl::BitGen random_;  // the writer's thread only
-  std::thread writer_;
+  std::thread thread_;
 };
 
-}  // namespace flightrec::tracer
+}  // namespace flightrec::ingest
 
 #endif  // SERVICES_TRACER_INGEST_INGEST_CLIENT_H_
