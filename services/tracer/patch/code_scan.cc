@@ -19,8 +19,8 @@ using symbols::Segment;
 constexpr uint8_t kInside = 1;  // one of the last 4 bytes of a patch
 constexpr uint8_t kEntry = 2;   // a function or the start of its patch
 
-constexpr uint8_t kLeaOpcode = 0x8d;
 constexpr uint8_t kCallOpcode = 0xe8;
+constexpr uint64_t kMaxInstructionBytes = 15;
 
 // Lengths and raw fields only: three times as fast as decoding operands.
 ZydisDecoder LengthDecoder() {
@@ -30,9 +30,58 @@ ZydisDecoder LengthDecoder() {
   return decoder;
 }
 
-bool IsRipRelativeLea(const ZydisDecodedInstruction& info) {
-  return info.opcode == kLeaOpcode && info.opcode_map == ZYDIS_OPCODE_MAP_DEFAULT &&
-         info.raw.modrm.mod == 0 && info.raw.modrm.rm == 5;
+uint64_t Distance32(const uint8_t* bytes) {
+  int32_t distance;
+  std::memcpy(&distance, bytes, sizeof(distance));
+  return static_cast<uint64_t>(int64_t{distance});
+}
+
+uint64_t Distance8(const uint8_t* byte) {
+  return static_cast<uint64_t>(int64_t{static_cast<int8_t>(*byte)});
+}
+
+// lea r64, [rip + distance]
+bool LooksLikeTableAddress(const uint8_t* code, size_t size) {
+  return size >= 7 && (code[0] & 0xf8) == 0x48 && code[1] == 0x8d && (code[2] & 0xc7) == 0x05;
+}
+
+bool IsShortJcc(uint8_t opcode) { return (opcode & 0xf0) == 0x70; }
+bool IsNearJcc(uint8_t opcode_after_0f) { return (opcode_after_0f & 0xf0) == 0x80; }
+
+BranchKind KindOf(const ZydisDecodedInstruction& info) {
+  if (info.opcode_map == ZYDIS_OPCODE_MAP_DEFAULT) {
+    if (info.opcode == kCallOpcode) return BranchKind::kCall;
+    if (IsShortJcc(info.opcode)) return BranchKind::kConditional;
+  }
+  const bool near_jcc = info.opcode_map == ZYDIS_OPCODE_MAP_0F && IsNearJcc(info.opcode);
+  return near_jcc ? BranchKind::kConditional : BranchKind::kJump;
+}
+
+// The bytes from an opcode on, taken for a branch. Prefixes come before.
+struct RawBranch {
+  uint8_t length = 0;  // 0: not a branch
+  BranchKind kind = BranchKind::kJump;
+  uint64_t distance = 0;
+};
+
+RawBranch RawBranchAt(const uint8_t* code, size_t size) {
+  const uint8_t opcode = code[0];
+  const bool short_form = IsShortJcc(opcode) || opcode == 0xeb || (opcode & 0xfc) == 0xe0;
+  if (short_form && size >= 2) {
+    const auto kind = IsShortJcc(opcode) ? BranchKind::kConditional : BranchKind::kJump;
+    return {2, kind, Distance8(code + 1)};
+  }
+  if ((opcode & 0xfe) == 0xe8 && size >= 5) {  // call, jmp
+    const auto kind = opcode == kCallOpcode ? BranchKind::kCall : BranchKind::kJump;
+    return {5, kind, Distance32(code + 1)};
+  }
+  if (size < 6) return {};
+  if (opcode == 0x0f && IsNearJcc(code[1])) {
+    return {6, BranchKind::kConditional, Distance32(code + 2)};
+  }
+  const bool xbegin = opcode == 0xc7 && code[1] == 0xf8;
+  if (xbegin) return {6, BranchKind::kJump, Distance32(code + 2)};
+  return {};
 }
 
 bool TargetBefore(const Reference& reference, uint64_t target) { return reference.target < target; }
@@ -99,6 +148,7 @@ CodeScan::CodeScan(const Module& module) : module_(module) {
   ScanPointers(marks);
   std::sort(inside_.begin(), inside_.end(), ByTargetThenSource);
   std::sort(loops_.begin(), loops_.end(), ByTargetThenSource);
+  std::sort(continuations_.begin(), continuations_.end(), ByTargetThenSource);
 }
 
 const Reference* CodeScan::Inside(uint64_t patch_address) const {
@@ -107,6 +157,10 @@ const Reference* CodeScan::Inside(uint64_t patch_address) const {
 
 const Reference* CodeScan::LoopToEntry(const Function& function) const {
   return FirstIn(loops_, function.offset, PatchAddress(module_, function) + 1);
+}
+
+const Reference* CodeScan::ContinuesAnother(const Function& function) const {
+  return FirstIn(continuations_, function.offset, function.offset + 1);
 }
 
 bool CodeScan::StartsBetween(uint64_t begin, uint64_t end) const {
@@ -164,12 +218,36 @@ void CodeScan::ScanCode(const std::vector<Marks>& marks) {
   ScanTables(marks, std::move(tables));
 }
 
-// Bytes that cannot be decoded are stepped over one by one: data in the code
-// can only add references.
+// Decoding all code would take seconds for the largest libraries. A branch has
+// its opcode somewhere, so a look at every byte as if it were one finds at least
+// the real branches; only then instructions are decoded to see which are real.
 void CodeScan::ScanRegion(const std::vector<Marks>& marks, uint64_t begin, uint64_t end,
                           std::vector<uint64_t>& tables) {
-  static const ZydisDecoder decoder = LengthDecoder();
   const auto bytes = module_.BytesAt(begin).subspan(0, end - begin);
+  uint64_t last_candidate = 0;
+  for (size_t at = 0; at < bytes.size(); ++at) {
+    const uint8_t* code = bytes.data() + at;
+    const size_t left = bytes.size() - at;
+    if (LooksLikeTableAddress(code, left)) {
+      tables.push_back(begin + at + 7 + Distance32(code + 3));
+      continue;
+    }
+    const RawBranch raw = RawBranchAt(code, left);
+    if (raw.length == 0) continue;
+    const uint64_t source = begin + at;
+    if (Matters(marks, source, source + raw.length + raw.distance, raw.kind)) {
+      last_candidate = source;
+    }
+  }
+  if (last_candidate != 0)
+    DecodeBranches(marks, begin, bytes.subspan(0, last_candidate - begin + kMaxInstructionBytes));
+}
+
+// Bytes that cannot be decoded are stepped over one by one: data in the code
+// can only add references.
+void CodeScan::DecodeBranches(const std::vector<Marks>& marks, uint64_t begin,
+                              absl::Span<const uint8_t> bytes) {
+  static const ZydisDecoder decoder = LengthDecoder();
   ZydisDecodedInstruction info;
   size_t at = 0;
   while (at < bytes.size()) {
@@ -180,25 +258,33 @@ void CodeScan::ScanRegion(const std::vector<Marks>& marks, uint64_t begin, uint6
     }
     const uint64_t address = begin + at;
     at += info.length;
-    if (info.raw.imm[0].is_relative == ZYAN_TRUE) {
-      Reference branch;
-      branch.source = address;
-      branch.target = address + info.length + info.raw.imm[0].value.u;
-      AddBranch(marks, branch, info.opcode == kCallOpcode);
-    } else if (IsRipRelativeLea(info)) {
-      tables.push_back(address + info.length + static_cast<uint64_t>(info.raw.disp.value));
-    }
+    if (info.raw.imm[0].is_relative != ZYAN_TRUE) continue;
+    Reference branch;
+    branch.source = address;
+    branch.target = address + info.length + info.raw.imm[0].value.u;
+    AddBranch(marks, branch, KindOf(info));
   }
 }
 
-void CodeScan::AddBranch(const std::vector<Marks>& marks, Reference branch, bool is_call) {
+bool CodeScan::SameFunction(uint64_t a, uint64_t b) const {
+  const int64_t function = module_.FunctionAt(a);
+  return function >= 0 && function == module_.FunctionAt(b);
+}
+
+bool CodeScan::Matters(const std::vector<Marks>& marks, uint64_t source, uint64_t target,
+                       BranchKind kind) const {
+  const uint8_t mark = Marks::At(marks, target);
+  if ((mark & kInside) != 0) return true;
+  if ((mark & kEntry) == 0 || kind == BranchKind::kCall) return false;
+  return kind == BranchKind::kConditional || SameFunction(source, target);
+}
+
+void CodeScan::AddBranch(const std::vector<Marks>& marks, Reference branch, BranchKind kind) {
+  if (!Matters(marks, branch.source, branch.target, kind)) return;
   const uint8_t mark = Marks::At(marks, branch.target);
   if ((mark & kInside) != 0) inside_.push_back(branch);
-  if ((mark & kEntry) == 0 || is_call) return;
-  const int64_t target = module_.FunctionAt(branch.target);
-  if (target >= 0 && target == module_.FunctionAt(branch.source)) {
-    loops_.push_back(branch);
-  }
+  if ((mark & kEntry) == 0 || kind == BranchKind::kCall) return;
+  (SameFunction(branch.source, branch.target) ? loops_ : continuations_).push_back(branch);
 }
 
 // A jump table of position independent code holds 32-bit distances from its own

@@ -1,4 +1,4 @@
-// One pass over all code and jump tables of a module that finds what leads into
+// One look at all code and jump tables of a module that finds what leads into
 // the bytes a patch would replace. Immutable after construction, thread-safe;
 // reads the file's bytes only. Computed targets that appear nowhere in the file
 // as a branch, table entry or relocation are out of its sight.
@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/types/span.h"
 #include "services/tracer/symbols/module.h"
 
 namespace flightrec::patch {
@@ -33,6 +34,8 @@ struct Reference {
   std::string Text() const;  // "branch at 0x1234 to 0x1238"
 };
 
+enum class BranchKind : uint8_t { kJump, kConditional, kCall };
+
 class CodeScan {
  public:
   // The module must outlive the scan.
@@ -44,6 +47,11 @@ class CodeScan {
 
   // A jump of the function to its own start, or nullptr.
   const Reference* LoopToEntry(const symbols::Function& function) const;
+
+  // A conditional jump of another function to the start of this one, or
+  // nullptr. Some compilers make tail calls so; without a symbol it is a cold
+  // fragment.
+  const Reference* ContinuesAnother(const symbols::Function& function) const;
 
   // A function or code range starts inside (begin, end).
   bool StartsBetween(uint64_t begin, uint64_t end) const;
@@ -59,15 +67,21 @@ class CodeScan {
   void ScanCode(const std::vector<Marks>& marks);
   void ScanRegion(const std::vector<Marks>& marks, uint64_t begin, uint64_t end,
                   std::vector<uint64_t>& tables);
-  void AddBranch(const std::vector<Marks>& marks, Reference branch, bool is_call);
+  void DecodeBranches(const std::vector<Marks>& marks, uint64_t begin,
+                      absl::Span<const uint8_t> bytes);
+  bool Matters(const std::vector<Marks>& marks, uint64_t source, uint64_t target,
+               BranchKind kind) const;
+  bool SameFunction(uint64_t a, uint64_t b) const;
+  void AddBranch(const std::vector<Marks>& marks, Reference branch, BranchKind kind);
   void ScanTables(const std::vector<Marks>& marks, std::vector<uint64_t> tables);
   void ScanPointers(const std::vector<Marks>& marks);
 
   const symbols::Module& module_;
-  std::vector<uint64_t> starts_;   // sorted
-  std::vector<bool> nested_;       // by function
-  std::vector<Reference> inside_;  // sorted by target
-  std::vector<Reference> loops_;   // sorted by target
+  std::vector<uint64_t> starts_;          // sorted
+  std::vector<bool> nested_;              // by function
+  std::vector<Reference> inside_;         // sorted by target
+  std::vector<Reference> loops_;          // sorted by target
+  std::vector<Reference> continuations_;  // sorted by target
 };
 
 }  // namespace flightrec::patch

@@ -174,6 +174,9 @@ absl::optional<Problem> FillSite(const Module& module, const CodeScan& scan,
     return problem;
   }
   if (function.symbol.empty()) {
+    if (const Reference* jump = scan.ContinuesAnother(function)) {
+      return Problem{RefusalReason::kColdFragment, jump->Text()};
+    }
     if (auto problem = NamelessProblem(bytes.subspan(0, size), site.address)) {
       return problem;
     }

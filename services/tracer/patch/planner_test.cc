@@ -229,6 +229,17 @@ TEST(Planner, nameless_function_with_a_system_call__then_refused) {
   EXPECT_EQ(Outcome(Planner(test.module).PlanSite(function)), "SAVES_CONTEXT");
 }
 
+TEST(Planner, nameless_function_after_a_conditional_jump__then_cold_fragment) {
+  TestModule test;
+  const Bytes jump = {0x55, 0x48, 0x89, 0xe5, 0x90, 0x0f, 0x84, 0x15, 0, 0, 0, 0x5d, 0xc3};
+  test.Add("function", jump);  // je 0x1020
+  const uint32_t fragment = test.Add("", kPlain);
+  const uint32_t tail_call = test.Add("named", kPlain);
+  test.AddAdjacent("jumps", {0x74, 0xf6, 0xc3});  // je 0x1040
+  EXPECT_EQ(Outcome(Planner(test.module).PlanSite(fragment)), "COLD_FRAGMENT");
+  EXPECT_EQ(Outcome(Planner(test.module).PlanSite(tail_call)), "6/6");
+}
+
 TEST(Planner, function_outside_the_code__then_not_in_code) {
   TestModule test;
   test.Add("function", kPlain);

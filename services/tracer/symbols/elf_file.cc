@@ -92,7 +92,7 @@ absl::StatusOr<std::vector<uint8_t>> ElfFile::Read(uint64_t offset, uint64_t siz
 absl::Status ElfFile::ReadHeader() {
   auto bytes = Read(0, std::min<uint64_t>(size_, sizeof(header_)));
   if (!bytes.ok()) return bytes.status();
-  std::memcpy(&header_, bytes->data(), bytes->size());
+  std::copy(bytes->begin(), bytes->end(), reinterpret_cast<uint8_t*>(&header_));
   const unsigned char* ident = header_.e_ident;
   if (bytes->size() < SELFMAG || std::memcmp(ident, ELFMAG, SELFMAG) != 0) {
     const bool script = bytes->size() > 2 && ident[0] == '#' && ident[1] == '!';
