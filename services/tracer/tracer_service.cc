@@ -26,7 +26,7 @@ std::vector<std::string> Strings(const google::protobuf::RepeatedPtrField<std::s
   return {field.begin(), field.end()};
 }
 
-absl::StatusOr<LaunchSpec> ToSpec(const capture::v1::LaunchRequest& request, const LaneLimits& defaults) {
+absl::StatusOr<LaunchSpec> ToSpec(const capture::v1::LaunchRequest& request, const lane::LaneLimits& defaults) {
   LaunchSpec spec;
   spec.command = Strings(request.command());
   spec.environment = Strings(request.environment());
@@ -34,12 +34,12 @@ absl::StatusOr<LaunchSpec> ToSpec(const capture::v1::LaunchRequest& request, con
   spec.patterns = Strings(request.probes().patterns());
   spec.limits = defaults;
   if (request.limits().threads() != 0) spec.limits.threads = request.limits().threads();
-  if (request.limits().depth() != 0) spec.limits.depth = request.limits().depth();
+  if (request.limits().depth() != 0) spec.limits.shadow_entries = request.limits().depth();
   if (request.limits().lane_bytes() != 0) {
     if (request.limits().lane_bytes() > UINT32_MAX) {
       return rpc::InvalidField("limits.lane_bytes", absl::StrCat(request.limits().lane_bytes(), " is beyond 4 GiB"));
     }
-    spec.limits.lane_bytes = static_cast<uint32_t>(request.limits().lane_bytes());
+    spec.limits.ring_bytes = static_cast<uint32_t>(request.limits().lane_bytes());
   }
   for (const auto& label : request.labels()) spec.labels.emplace_back(label.first, label.second);
   if (request.command().empty()) return rpc::InvalidField("command", "is empty: name the program to start");
@@ -90,7 +90,7 @@ capture::v1::WatchRecordingResponse ToResponse(CaptureState state, RateMeter& ra
 
 }  // namespace
 
-TracerService::TracerService(Recorder* recorder, LaneLimits default_limits)
+TracerService::TracerService(Recorder* recorder, lane::LaneLimits default_limits)
     : recorder_(recorder), default_limits_(default_limits) {}
 
 grpc::Status TracerService::PlanProbes(grpc::ServerContext*, const capture::v1::PlanProbesRequest* request,

@@ -14,7 +14,7 @@ namespace flightrec::tracer {
 class TracerService final : public capture::v1::CaptureService::Service {
  public:
   // `recorder` outlives the service.
-  TracerService(Recorder* recorder, LaneLimits default_limits);
+  TracerService(Recorder* recorder, lane::LaneLimits default_limits);
 
   grpc::Status PlanProbes(grpc::ServerContext* context, const capture::v1::PlanProbesRequest* request,
                           capture::v1::PlanProbesResponse* response) override;
@@ -37,7 +37,7 @@ class TracerService final : public capture::v1::CaptureService::Service {
 
  private:
   Recorder* const recorder_;
-  const LaneLimits default_limits_;
+  const lane::LaneLimits default_limits_;
 };
 
 }  // namespace flightrec::tracer

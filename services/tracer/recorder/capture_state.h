@@ -10,15 +10,9 @@
 
 #include "common/ids/ulid.h"
 #include "flightrec/trace/v1/trace.pb.h"
+#include "services/tracer/lane/lane_file.h"
 
 namespace flightrec::tracer {
-
-// Limits of one process's lanes, all set.
-struct LaneLimits {
-  uint32_t threads = 64;
-  uint32_t lane_bytes = 1 << 20;
-  uint32_t depth = 131072;
-};
 
 // A program to record.
 struct LaunchSpec {
@@ -31,7 +25,7 @@ struct LaunchSpec {
   std::vector<std::string> patterns;
   // All zero: the recorder makes one.
   ids::Ulid recording;
-  LaneLimits limits;
+  lane::LaneLimits limits;
   std::vector<std::pair<std::string, std::string>> labels;
 };
 

@@ -31,8 +31,9 @@ class Recorder {
  public:
   // What `environment` points to outlives the recorder.
   explicit Recorder(RecordingEnvironment environment);
-  // Waits until every recording has ended: programs are left to run on unrecorded.
-  ~Recorder();
+
+  // Ends every recording and waits until they are sealed or failed; programs run on unrecorded. No Launch afterwards.
+  void StopAll();
 
   // Blocks until the program is about to run its first instruction. NOT_FOUND, INVALID_ARGUMENT,
   // FAILED_PRECONDITION, PERMISSION_DENIED say what is wrong with the program, a pattern or a
@@ -56,6 +57,7 @@ class Recorder {
 
   const RecordingEnvironment environment_;
   absl::Mutex mutex_;
+  bool stopped_ ABSL_GUARDED_BY(mutex_) = false;
   // ULIDs sort by time.
   std::map<std::string, std::shared_ptr<RecordingRun>> runs_ ABSL_GUARDED_BY(mutex_);
 };

@@ -18,7 +18,9 @@ RecordingLife At(RecordingState state) {
     return life;
   }
   for (RecordingState step : kAll) {
-    if (step > RecordingState::kCreated && step <= state) EXPECT_TRUE(life.Advance(step).ok());
+    if (step > RecordingState::kCreated && step <= state) {
+      EXPECT_TRUE(life.Advance(step).ok());
+    }
   }
   return life;
 }

@@ -1,0 +1,66 @@
+#include "services/tracer/recorder/program_plan.h"
+
+#include <memory>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "services/tracer/patch/planner.h"
+#include "services/tracer/recorder/probe_plan.h"
+#include "services/tracer/symbols/module_reader.h"
+
+namespace flightrec::tracer {
+namespace {
+
+struct WantedModule {
+  const MappedModule* mapped;
+  std::shared_ptr<const symbols::Module> module;
+};
+
+// Reads the modules that the pattern could select functions of.
+absl::StatusOr<std::vector<WantedModule>> ReadWanted(absl::Span<const MappedModule> modules,
+                                                     const pattern::FunctionPattern& pattern) {
+  std::vector<WantedModule> wanted;
+  for (const MappedModule& mapped : modules) {
+    const std::string basename = mapped.path.substr(mapped.path.rfind('/') + 1);
+    if (!pattern.WantsModule(basename, mapped.is_main_executable)) continue;
+    absl::StatusOr<symbols::Module> module = symbols::ReadModule(mapped.path);
+    if (!module.ok()) return module.status();
+    wanted.push_back({&mapped, std::make_shared<const symbols::Module>(*std::move(module))});
+  }
+  return wanted;
+}
+
+}  // namespace
+
+absl::StatusOr<ProgramPlan> PlanProgram(absl::Span<const MappedModule> modules,
+                                        const pattern::FunctionPattern& pattern) {
+  absl::StatusOr<std::vector<WantedModule>> wanted = ReadWanted(modules, pattern);
+  if (!wanted.ok()) return wanted.status();
+  std::vector<pattern::ModuleRef> references;
+  for (const WantedModule& one : *wanted) references.push_back({one.module.get(), one.mapped->is_main_executable});
+  absl::StatusOr<std::vector<pattern::Selection>> selected = pattern.Select(references);
+  if (!selected.ok()) return selected.status();
+
+  ProgramPlan plan;
+  RefusalSummary refusals;
+  for (const pattern::Selection& selection : *selected) {
+    const WantedModule& one = (*wanted)[selection.module];
+    const patch::Planner planner(*one.module);
+    patch::PlanResult planned = planner.Plan(selection.functions);
+    ModuleHooks& hooks = plan.modules.emplace_back();
+    hooks.module = one.module;
+    for (patch::Site& site : planned.sites) {
+      plan.functions.push_back(ToProto(*one.module, one.module->functions[site.function]));
+      hooks.hooks.push_back({std::move(site), plan.functions.back().function_id()});
+    }
+    refusals.Add(*one.module, planned.refusals);
+  }
+  plan.refusals = refusals.Take();
+  if (!plan.functions.empty()) return plan;
+  const trace::v1::Refusal& first = plan.refusals.front();
+  return absl::FailedPreconditionError(
+      absl::StrCat("no function can be hooked: ", first.functions(), " of those asked for are refused: ",
+                   first.description(), "; choose others with -f"));
+}
+
+}  // namespace flightrec::tracer

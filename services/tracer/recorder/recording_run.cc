@@ -1,0 +1,287 @@
+#include "services/tracer/recorder/recording_run.h"
+
+#include <signal.h>
+#include <unistd.h>
+
+#include <fstream>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
+#include "common/ids/entity_id.h"
+#include "common/ids/resource_name.h"
+#include "services/tracer/recorder/completeness.h"
+#include "services/tracer/target/program.h"
+
+namespace flightrec::tracer {
+namespace {
+
+// How soon a stop request is seen.
+constexpr absl::Duration kStopCheck = absl::Milliseconds(50);
+// Functions in one message: well below the 1 MiB a message may have.
+constexpr int kFunctionsPerTable = 1000;
+
+void SetTimestamp(absl::Time time, google::protobuf::Timestamp* timestamp) {
+  const timespec parts = absl::ToTimespec(time);
+  timestamp->set_seconds(parts.tv_sec);
+  timestamp->set_nanos(static_cast<int32_t>(parts.tv_nsec));
+}
+
+std::vector<std::string> OwnEnvironment() {
+  std::vector<std::string> environment;
+  for (char** variable = environ; *variable != nullptr; ++variable) environment.emplace_back(*variable);
+  return environment;
+}
+
+std::string ThreadName(pid_t pid, uint32_t tid) {
+  std::ifstream file(absl::StrCat("/proc/", pid, "/task/", tid, "/comm"));
+  std::string name;
+  std::getline(file, name);
+  return name;
+}
+
+bool ThreadExists(pid_t pid, uint32_t tid) { return access(absl::StrCat("/proc/", pid, "/task/", tid).c_str(), F_OK) == 0; }
+
+trace::v1::RecordingState ToProto(RecordingState state) {
+  return static_cast<trace::v1::RecordingState>(static_cast<int>(state) + 1);
+}
+static_assert(static_cast<int>(RecordingState::kCreated) + 1 == trace::v1::RECORDING_STATE_CREATED);
+static_assert(static_cast<int>(RecordingState::kFailed) + 1 == trace::v1::RECORDING_STATE_FAILED);
+
+}  // namespace
+
+absl::StatusOr<std::shared_ptr<RecordingRun>> RecordingRun::Start(const RecordingEnvironment& environment,
+                                                                  const LaunchSpec& spec) {
+  std::shared_ptr<RecordingRun> run(new RecordingRun(environment, spec));
+  absl::Status launched = run->Launch(spec);
+  if (!launched.ok()) return launched;
+  run->Describe(spec);
+  run->StartDrain();
+  run->thread_ = std::thread([raw = run.get()] { raw->Run(); });
+  return run;
+}
+
+RecordingRun::RecordingRun(const RecordingEnvironment& environment, const LaunchSpec& spec)
+    : environment_(environment), id_(spec.recording), name_(ids::RecordingResourceName(spec.recording)) {}
+
+RecordingRun::~RecordingRun() {
+  RequestStop(/*terminate_program=*/false);
+  if (thread_.joinable()) thread_.join();
+}
+
+absl::Status RecordingRun::Launch(const LaunchSpec& spec) {
+  const std::vector<std::string> everything = {"*"};
+  absl::StatusOr<pattern::FunctionPattern> pattern =
+      pattern::FunctionPattern::Parse(spec.patterns.empty() ? everything : spec.patterns);
+  if (!pattern.ok()) return pattern.status();
+  target::LaunchOptions options;
+  options.env = spec.environment.empty() ? OwnEnvironment() : spec.environment;
+  options.cwd = spec.working_directory;
+  absl::StatusOr<std::string> path = target::ResolveProgram(spec.command.front(), options.cwd, options.env);
+  if (!path.ok()) return path.status();
+  options.program = *path;
+  options.argv = spec.command;
+  options.lane_directory = environment_.lane_directory;
+  options.limits = spec.limits;
+  absl::StatusOr<ProgramPlan> plan = PlanProgram({{*path, /*is_main_executable=*/true}}, *pattern);
+  if (!plan.ok()) return plan.status();
+  plan_ = *std::move(plan);
+  options.module = plan_.modules.front().module.get();
+  options.hooks = plan_.modules.front().hooks;
+  absl::StatusOr<std::unique_ptr<target::TracedProcess>> program = target::TracedProcess::Launch(std::move(options));
+  if (!program.ok()) return program.status();
+  program_ = *std::move(program);
+  // The bytes of the modules are not needed any more.
+  plan_.modules.clear();
+  absl::MutexLock lock(&mutex_);
+  process_.set_executable(*path);
+  return absl::OkStatus();
+}
+
+void RecordingRun::Describe(const LaunchSpec& spec) {
+  const lane::ProcessIdentity& identity = program_->identity();
+  process_id_ = ids::ComputeProcessId(identity.boot_id, identity.pid, identity.start_ticks);
+  const absl::Time now = environment_.clock->Now();
+  absl::MutexLock lock(&mutex_);
+  recording_.set_name(name_);
+  SetTimestamp(now, recording_.mutable_start_time());
+  *recording_.mutable_command() = {spec.command.begin(), spec.command.end()};
+  *recording_.mutable_patterns() = {spec.patterns.begin(), spec.patterns.end()};
+  for (const auto& label : spec.labels) (*recording_.mutable_labels())[label.first] = label.second;
+  process_.set_name(ids::ProcessResourceName(id_, process_id_));
+  process_.set_process_id(process_id_);
+  process_.set_pid(program_->pid());
+  *process_.mutable_command() = recording_.command();
+  process_.set_host(environment_.host);
+  SetTimestamp(now, process_.mutable_start_time());
+  trace::v1::Calibration* calibration = process_.mutable_calibration();
+  calibration->set_ref_ticks(environment_.calibration.ref_ticks);
+  calibration->set_ref_epoch_ns(environment_.calibration.ref_epoch_ns);
+  calibration->set_ns_per_tick_q32(environment_.calibration.ns_per_tick_q32);
+  calibration->set_uncertainty_ns(environment_.calibration.uncertainty_ns);
+  Advance(RecordingState::kArmed);
+  Advance(RecordingState::kRecording);
+}
+
+void RecordingRun::StartDrain() {
+  drain::ProcessIdentity identity;
+  identity.recording = id_;
+  identity.process_id = process_id_;
+  identity.calibration = environment_.calibration;
+  for (const trace::v1::Function& function : plan_.functions) identity.functions.push_back(function.function_id());
+  reader_ = std::make_unique<lane::LaneReader>(program_->lane());
+  const pid_t pid = program_->pid();
+  drain::DrainSink& sink = *this;
+  drain_ = std::make_unique<drain::DrainLoop>(
+      *reader_, std::move(identity), drain::DrainOptions(), *environment_.clock,
+      [pid](uint32_t tid) { return ThreadExists(pid, tid); }, sink);
+  {
+    absl::MutexLock lock(&mutex_);
+    UpdateCompleteness();
+    SendState();
+  }
+  for (size_t at = 0; at < plan_.functions.size(); at += kFunctionsPerTable) {
+    ingest::v1::Item item;
+    item.mutable_functions()->set_recording(name_);
+    const size_t end = std::min(plan_.functions.size(), at + kFunctionsPerTable);
+    for (size_t i = at; i < end; ++i) *item.mutable_functions()->add_functions() = plan_.functions[i];
+    Send(std::move(item));
+  }
+  drain_->Start();
+}
+
+void RecordingRun::OnThread(const drain::DrainedThread& thread) {
+  ingest::v1::Item item;
+  trace::v1::Thread* proto = item.mutable_thread();
+  proto->set_name(ids::ThreadResourceName(id_, process_id_, thread.thread_id));
+  proto->set_thread_id(thread.thread_id);
+  proto->set_process_id(process_id_);
+  proto->set_tid(static_cast<int32_t>(thread.tid));
+  proto->set_ordinal(static_cast<uint32_t>(thread.ordinal - 1));
+  proto->set_thread_name(ThreadName(program_->pid(), thread.tid));
+  Send(std::move(item));
+}
+
+bool RecordingRun::OnChunk(drain::EncodedChunk chunk) {
+  ingest::v1::Item item;
+  *item.mutable_chunk()->mutable_data() = std::move(chunk.bytes);
+  return environment_.ingest->Offer(std::move(item));
+}
+
+void RecordingRun::OnFinalChunk(drain::EncodedChunk chunk) {
+  ingest::v1::Item item;
+  *item.mutable_chunk()->mutable_data() = std::move(chunk.bytes);
+  Send(std::move(item));
+}
+
+void RecordingRun::Send(ingest::v1::Item item) {
+  const absl::Status sent = environment_.ingest->Send(std::move(item));
+  if (!sent.ok()) environment_.logger->Error("not_sent", {{"recording", name_}, {"error", sent}});
+}
+
+void RecordingRun::Run() {
+  const absl::optional<target::Outcome> outcome = AwaitProgram();
+  Finish(outcome);
+  if (outcome.has_value()) return;
+  // The program runs on. What waits for it stays until this process ends; its lane needs no name any more.
+  unlink(program_->lane().path().c_str());
+  program_.release();
+}
+
+absl::optional<target::Outcome> RecordingRun::AwaitProgram() {
+  while (true) {
+    absl::optional<target::Outcome> outcome = program_->WaitFor(kStopCheck);
+    if (outcome.has_value()) return outcome;
+    absl::MutexLock lock(&mutex_);
+    if (stop_requested_) return absl::nullopt;
+  }
+}
+
+void RecordingRun::Finish(const absl::optional<target::Outcome>& outcome) {
+  const absl::Time end = environment_.clock->Now();
+  {
+    absl::MutexLock lock(&mutex_);
+    Advance(RecordingState::kDraining);
+  }
+  drain_->Finish();
+  {
+    absl::MutexLock lock(&mutex_);
+    SetTimestamp(end, recording_.mutable_end_time());
+    if (outcome.has_value()) {
+      trace::v1::Outcome* proto = process_.mutable_outcome();
+      if (outcome->signaled) {
+        proto->set_signal(outcome->signal);
+      } else {
+        proto->set_exit_code(outcome->exit_code);
+      }
+      SetTimestamp(end, proto->mutable_end_time());
+    }
+    // In the order of the stream it comes after the last chunk, so that it is durable only when everything is.
+    recording_.set_state(trace::v1::RECORDING_STATE_SEALED);
+    UpdateCompleteness();
+    SendState();
+    // Seen from here it is not sealed before the backend has said so.
+    recording_.set_state(trace::v1::RECORDING_STATE_DRAINING);
+  }
+  const absl::Status durable = environment_.ingest->Flush(environment_.flush_deadline);
+  absl::MutexLock lock(&mutex_);
+  if (!durable.ok()) recording_.set_failure(std::string(durable.message()));
+  Advance(durable.ok() ? RecordingState::kSealed : RecordingState::kFailed);
+}
+
+void RecordingRun::Advance(RecordingState to) {
+  const absl::Status advanced = life_.Advance(to);
+  // The order of the calls in this file is the order of the states.
+  if (!advanced.ok()) environment_.logger->Error("illegal_state", {{"recording", name_}, {"error", advanced}});
+  recording_.set_state(ToProto(life_.state()));
+}
+
+void RecordingRun::UpdateCompleteness() {
+  trace::v1::Completeness completeness =
+      DescribeCompleteness(drain_->Totals(), reader_->refusals(), program_->lane().layout().slot_count);
+  completeness.set_functions_hooked(plan_.functions.size() - program_->failures().size());
+  *completeness.mutable_refusals() = {plan_.refusals.begin(), plan_.refusals.end()};
+  AddFailures(program_->failures(), plan_.functions, completeness);
+  completeness.set_still_recording(recording_.state() != trace::v1::RECORDING_STATE_SEALED);
+  *recording_.mutable_completeness() = completeness;
+  *process_.mutable_completeness() = std::move(completeness);
+}
+
+void RecordingRun::SendState() {
+  ingest::v1::Item process;
+  *process.mutable_process() = process_;
+  ingest::v1::Item recording;
+  *recording.mutable_recording() = recording_;
+  // A reader that sees the recording finds its processes.
+  Send(std::move(process));
+  Send(std::move(recording));
+}
+
+CaptureState RecordingRun::State() {
+  const ingest::IngestStats progress = environment_.ingest->Stats();
+  const drain::DrainTotals totals = drain_->Totals();
+  absl::MutexLock lock(&mutex_);
+  if (!life_.ended() && life_.state() != RecordingState::kDraining) UpdateCompleteness();
+  return {recording_, {process_}, totals.calls, progress.spool_bytes, progress.durable_bytes};
+}
+
+void RecordingRun::AwaitEnd(absl::Duration timeout) {
+  absl::MutexLock lock(&mutex_);
+  const auto ended = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return life_.ended(); };
+  environment_.clock->AwaitWithTimeout(mutex_, absl::Condition(&ended), timeout);
+}
+
+void RecordingRun::RequestStop(bool terminate_program) {
+  absl::MutexLock lock(&mutex_);
+  if (life_.ended() || program_ == nullptr) return;
+  // A program that has just ended cannot be sent anything, and need not.
+  if (terminate_program) program_->Signal(SIGTERM).IgnoreError();
+  if (!terminate_program) stop_requested_ = true;
+}
+
+bool RecordingRun::Finished() {
+  absl::MutexLock lock(&mutex_);
+  return life_.ended();
+}
+
+}  // namespace flightrec::tracer

@@ -1,0 +1,100 @@
+// One recording from the start of its program until everything is durable. A thread of its own waits for the program
+// and then for the backend; public methods are thread-safe.
+
+#ifndef SERVICES_TRACER_RECORDER_RECORDING_RUN_H_
+#define SERVICES_TRACER_RECORDER_RECORDING_RUN_H_
+
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+#include "common/clock/calibration.h"
+#include "common/clock/clock.h"
+#include "common/ids/ulid.h"
+#include "common/log/logger.h"
+#include "services/tracer/drain/drain_loop.h"
+#include "services/tracer/drain/drain_sink.h"
+#include "services/tracer/ingest/ingest_client.h"
+#include "services/tracer/lane/lane_reader.h"
+#include "services/tracer/recorder/capture_state.h"
+#include "services/tracer/recorder/program_plan.h"
+#include "services/tracer/recorder/recording_state.h"
+#include "services/tracer/target/traced_process.h"
+
+namespace flightrec::tracer {
+
+// What all recordings of a tracer share. Pointers outlive the recordings.
+struct RecordingEnvironment {
+  // Exists, on tmpfs.
+  std::string lane_directory;
+  std::string host;
+  absl::Duration flush_deadline;
+  clock::Calibration calibration;
+  clock::Clock* clock;
+  ids::UlidGenerator* ulids;
+  ingest::IngestClient* ingest;
+  log::Logger* logger;
+};
+
+class RecordingRun final : private drain::DrainSink {
+ public:
+  // Returns when the program is about to run; on an error nothing of it has run, except initialisers of libraries.
+  static absl::StatusOr<std::shared_ptr<RecordingRun>> Start(const RecordingEnvironment& environment,
+                                                             const LaunchSpec& spec);
+  // As RequestStop without termination, then waits for the end of the recording.
+  ~RecordingRun() override;
+
+  CaptureState State();
+  void AwaitEnd(absl::Duration timeout);
+  // Ends the recording soon. The program is sent SIGTERM, or left to run on with hooks that record nothing.
+  void RequestStop(bool terminate_program);
+  // Sealed or failed.
+  bool Finished();
+
+ private:
+  RecordingRun(const RecordingEnvironment& environment, const LaunchSpec& spec);
+
+  // drain::DrainSink, from the drain's thread.
+  void OnThread(const drain::DrainedThread& thread) override;
+  bool OnChunk(drain::EncodedChunk chunk) override;
+  void OnFinalChunk(drain::EncodedChunk chunk) override;
+
+  absl::Status Launch(const LaunchSpec& spec);
+  void Describe(const LaunchSpec& spec);
+  void StartDrain();
+  void Run();
+  // Nullopt: a stop was requested before it ended.
+  absl::optional<target::Outcome> AwaitProgram();
+  void Finish(const absl::optional<target::Outcome>& outcome);
+  void Advance(RecordingState to) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void UpdateCompleteness() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void SendState() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Send(ingest::v1::Item item);
+
+  const RecordingEnvironment environment_;
+  const ids::Ulid id_;
+  const std::string name_;
+  ids::ProcessId process_id_ = 0;
+  ProgramPlan plan_;
+  std::unique_ptr<target::TracedProcess> program_;
+  std::unique_ptr<lane::LaneReader> reader_;
+  std::unique_ptr<drain::DrainLoop> drain_;
+
+  absl::Mutex mutex_;
+  RecordingLife life_ ABSL_GUARDED_BY(mutex_);
+  trace::v1::Recording recording_ ABSL_GUARDED_BY(mutex_);
+  trace::v1::Process process_ ABSL_GUARDED_BY(mutex_);
+  bool stop_requested_ ABSL_GUARDED_BY(mutex_) = false;
+
+  std::thread thread_;
+};
+
+}  // namespace flightrec::tracer
+
+#endif  // SERVICES_TRACER_RECORDER_RECORDING_RUN_H_

@@ -1,0 +1,111 @@
+#include "services/tracer/tracer_server.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <system_error>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "common/clock/calibration.h"
+#include "common/clock/clock.h"
+#include "common/rpc/control_token.h"
+
+namespace flightrec::tracer {
+namespace {
+
+constexpr char kServiceName[] = "flightrec.capture.v1.CaptureService";
+constexpr char kControlTokenName[] = "control_token";
+constexpr size_t kMaxHostName = 256;
+
+// Lanes hold what programs do and the token starts programs: the directory is its owner's alone.
+absl::Status MakeStateDirectory(const std::string& directory) {
+  std::error_code error;
+  std::filesystem::create_directories(directory, error);
+  struct stat found;
+  if (error || stat(directory.c_str(), &found) != 0 || chmod(directory.c_str(), S_IRWXU) != 0) {
+    return absl::FailedPreconditionError(absl::StrCat("--state_dir=", directory, " cannot be used: ",
+                                                      error ? error.message() : std::string(strerror(errno)),
+                                                      "; name another directory on tmpfs"));
+  }
+  if (found.st_uid != geteuid()) {
+    return absl::FailedPreconditionError(absl::StrCat("--state_dir=", directory, " belongs to user ", found.st_uid,
+                                                      ", not to ", geteuid(), "; name another directory on tmpfs"));
+  }
+  return absl::OkStatus();
+}
+
+std::string HostName() {
+  char name[kMaxHostName] = {};
+  return gethostname(name, sizeof(name) - 1) == 0 ? name : "unknown";
+}
+
+RecordingEnvironment MakeEnvironment(const TracerConfig& config, const clock::Calibration& calibration,
+                                     ids::UlidGenerator* ulids, ingest::IngestClient* ingest, log::Logger* logger) {
+  RecordingEnvironment environment;
+  environment.lane_directory = config.state_directory;
+  environment.host = HostName();
+  environment.flush_deadline = config.flush_deadline;
+  environment.calibration = calibration;
+  environment.clock = &clock::RealClock();
+  environment.ulids = ulids;
+  environment.ingest = ingest;
+  environment.logger = logger;
+  return environment;
+}
+
+ingest::IngestOptions MakeIngestOptions(const TracerConfig& config, ids::UlidGenerator& ulids) {
+  ingest::IngestOptions options;
+  options.producer_id = ulids.Generate().ToString();
+  options.spool_bytes = config.spool_bytes;
+  return options;
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<TracerServer>> TracerServer::Start(const FinalizedTracerConfig& config,
+                                                                  log::Logger* logger, metrics::Registry* registry) {
+  absl::Status made = MakeStateDirectory(config.config().state_directory);
+  if (!made.ok()) return made;
+  absl::StatusOr<std::shared_ptr<grpc::Channel>> backend =
+      rpc::MakeChannel(config.config().backend, config.config().backend_channel);
+  if (!backend.ok()) return backend.status();
+  absl::StatusOr<clock::Calibration> calibration = clock::Calibrate();
+  if (!calibration.ok()) return calibration.status();
+  std::unique_ptr<TracerServer> server(new TracerServer(config, *calibration, *std::move(backend), logger, registry));
+  absl::StatusOr<std::string> token = rpc::CreateControlToken(server->control_token_file_);
+  if (!token.ok()) return token.status();
+  server->server_.authenticator().RequireRole(absl::StrCat("/", kServiceName, "/"), rpc::Role::kControl);
+  server->server_.authenticator().AcceptControlToken(*token);
+  server->server_.Register(&server->service_, kServiceName);
+  absl::Status started = server->server_.Start();
+  if (!started.ok()) return started;
+  return server;
+}
+
+TracerServer::TracerServer(const FinalizedTracerConfig& config, const clock::Calibration& calibration,
+                           std::shared_ptr<grpc::Channel> backend, log::Logger* logger, metrics::Registry* registry)
+    : control_token_file_(absl::StrCat(config.config().state_directory, "/", kControlTokenName)),
+      ulids_(clock::RealClock(), random_),
+      ingest_(ingest::v1::IngestService::NewStub(backend), MakeIngestOptions(config.config(), ulids_), clock::RealClock(),
+              ingest_random_, *logger),
+      recorder_(std::make_unique<Recorder>(
+          MakeEnvironment(config.config(), calibration, &ulids_, &ingest_, logger))),
+      service_(recorder_.get(), config.config().limits),
+      server_(config.server(), "tracer", logger, registry) {}
+
+TracerServer::~TracerServer() {
+  Drain();
+  unlink(control_token_file_.c_str());
+}
+
+void TracerServer::Drain() {
+  // Watchers end with their recordings.
+  recorder_->StopAll();
+  server_.Drain();
+}
+
+}  // namespace flightrec::tracer
