@@ -1,0 +1,63 @@
+#include "services/backend/backend_config.h"
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "common/chunk/format.h"
+#include "services/backend/store/keys.h"
+
+namespace flightrec::backend {
+namespace {
+
+// Of a message around its batch, and of a batch around its only chunk.
+constexpr int64_t kEnvelopeBytes = 64 << 10;
+
+absl::Status OutOfRange(absl::string_view flag, int64_t value, absl::string_view range) {
+  return absl::InvalidArgumentError(absl::StrCat("--", flag, "=", value, ": must be ", range));
+}
+
+absl::Status CheckLimits(const IngestLimits& limits, int64_t max_message_bytes) {
+  if (limits.max_sessions < 1) return OutOfRange("max_sessions", limits.max_sessions, "at least 1");
+  const int64_t least = static_cast<int64_t>(chunk::kMaxChunkBytes) + kEnvelopeBytes;
+  const int64_t most = max_message_bytes - kEnvelopeBytes;
+  if (limits.max_batch_bytes < least || limits.max_batch_bytes > most) {
+    return OutOfRange("max_batch_bytes", limits.max_batch_bytes,
+                      absl::StrCat("from ", least, " (one chunk) to ", most,
+                                   " (--max_message_bytes less its envelope)"));
+  }
+  if (limits.session_credit_bytes < limits.max_batch_bytes) {
+    return OutOfRange("session_credit_bytes", limits.session_credit_bytes,
+                      absl::StrCat("at least --max_batch_bytes=", limits.max_batch_bytes));
+  }
+  if (limits.max_bytes_in_flight < limits.session_credit_bytes) {
+    return OutOfRange(
+        "max_bytes_in_flight", limits.max_bytes_in_flight,
+        absl::StrCat("at least --session_credit_bytes=", limits.session_credit_bytes));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<FinalizedBackendConfig> Finalize(const BackendConfig& config) {
+  if (config.store_directory.empty()) {
+    return absl::InvalidArgumentError("--store: name a directory for the recordings");
+  }
+  absl::Status limits = CheckLimits(config.ingest, config.server.max_message_bytes);
+  if (!limits.ok()) return limits;
+  absl::StatusOr<rpc::FinalizedServerConfig> server = rpc::Finalize(config.server);
+  if (!server.ok()) return server.status();
+  for (const rpc::TokenEntry& token : server->tokens()) {
+    if (token.tenant.size() > kMaxTenantBytes) {
+      return absl::InvalidArgumentError(absl::StrCat("--token_file: tenant ", token.tenant, " has ",
+                                                     token.tenant.size(), " bytes, the most is ",
+                                                     kMaxTenantBytes));
+    }
+  }
+  FinalizedBackendConfig result(*std::move(server));
+  result.store_directory_ = config.store_directory;
+  result.ingest_ = config.ingest;
+  result.write_endpoint_file_ = config.write_endpoint_file;
+  return result;
+}
+
+}  // namespace flightrec::backend

@@ -1,0 +1,61 @@
+// What a backend needs to know before it starts. `BackendConfig` is filled in `main` or by a test;
+// a `FinalizedBackendConfig` is always a valid one. Values, no threads. Opens nothing.
+#ifndef SERVICES_BACKEND_BACKEND_CONFIG_H_
+#define SERVICES_BACKEND_BACKEND_CONFIG_H_
+
+#include <cstdint>
+#include <string>
+#include <utility>
+
+#include "absl/status/statusor.h"
+#include "common/rpc/server_config.h"
+
+namespace flightrec::backend {
+
+inline constexpr int kDefaultPort = 7072;
+inline constexpr int kDefaultMetricsPort = 8072;
+
+struct IngestLimits {
+  // Producers' streams open at a time.
+  int max_sessions = 1000;
+  // The largest Batch that is kept. Less than what a message may have.
+  int64_t max_batch_bytes = int64_t{2} << 20;
+  // Of batches that one session may have under way; at least max_batch_bytes.
+  int64_t session_credit_bytes = int64_t{8} << 20;
+  // The same over all sessions: a session that cannot have max_batch_bytes of it is refused.
+  int64_t max_bytes_in_flight = int64_t{512} << 20;
+};
+
+struct BackendConfig {
+  rpc::ServerConfig server;
+  // The store's directory; made when it is absent.
+  std::string store_directory;
+  IngestLimits ingest;
+  // Say in the store's endpoint file where this backend listens. The all-in-one writes the file
+  // itself.
+  bool write_endpoint_file = true;
+};
+
+class FinalizedBackendConfig {
+ public:
+  const rpc::FinalizedServerConfig& server() const { return server_; }
+  const std::string& store_directory() const { return store_directory_; }
+  const IngestLimits& ingest() const { return ingest_; }
+  bool write_endpoint_file() const { return write_endpoint_file_; }
+
+ private:
+  friend absl::StatusOr<FinalizedBackendConfig> Finalize(const BackendConfig& config);
+  explicit FinalizedBackendConfig(rpc::FinalizedServerConfig server) : server_(std::move(server)) {}
+
+  rpc::FinalizedServerConfig server_;
+  std::string store_directory_;
+  IngestLimits ingest_;
+  bool write_endpoint_file_ = true;
+};
+
+// INVALID_ARGUMENT names the flag, its value and what it may be.
+absl::StatusOr<FinalizedBackendConfig> Finalize(const BackendConfig& config);
+
+}  // namespace flightrec::backend
+
+#endif  // SERVICES_BACKEND_BACKEND_CONFIG_H_

@@ -1,0 +1,69 @@
+// The backend's process: keeps what tracers record and gives it to query engines.
+#include <iostream>
+#include <memory>
+#include <string>
+
+#include "absl/flags/flag.h"
+#include "absl/flags/parse.h"
+#include "absl/flags/usage.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "common/log/logger.h"
+#include "common/metrics/registry.h"
+#include "common/rpc/server_flags.h"
+#include "common/rpc/shutdown_signal.h"
+#include "services/backend/backend_config.h"
+#include "services/backend/backend_server.h"
+
+ABSL_FLAG(std::string, store, "", "Directory of the recordings; made when it is absent.");
+ABSL_FLAG(int, max_sessions, flightrec::backend::IngestLimits().max_sessions,
+          "Most producers' streams at once.");
+ABSL_FLAG(int64_t, max_batch_bytes, flightrec::backend::IngestLimits().max_batch_bytes,
+          "Largest batch that is kept.");
+ABSL_FLAG(int64_t, session_credit_bytes, flightrec::backend::IngestLimits().session_credit_bytes,
+          "Most bytes of batches that one producer may have under way.");
+ABSL_FLAG(int64_t, max_bytes_in_flight, flightrec::backend::IngestLimits().max_bytes_in_flight,
+          "Most bytes of batches that all producers may have under way.");
+
+namespace flightrec::backend {
+namespace {
+
+BackendConfig ConfigFromFlags() {
+  BackendConfig config;
+  config.server = rpc::ServerConfigFromFlags(kDefaultPort, kDefaultMetricsPort);
+  config.store_directory = absl::GetFlag(FLAGS_store);
+  config.ingest.max_sessions = absl::GetFlag(FLAGS_max_sessions);
+  config.ingest.max_batch_bytes = absl::GetFlag(FLAGS_max_batch_bytes);
+  config.ingest.session_credit_bytes = absl::GetFlag(FLAGS_session_credit_bytes);
+  config.ingest.max_bytes_in_flight = absl::GetFlag(FLAGS_max_bytes_in_flight);
+  return config;
+}
+
+absl::Status Run() {
+  absl::StatusOr<log::Level> level = rpc::LogLevelFromFlags();
+  if (!level.ok()) return level.status();
+  absl::StatusOr<FinalizedBackendConfig> config = Finalize(ConfigFromFlags());
+  if (!config.ok()) return config.status();
+  log::Logger logger("backend", *level);
+  metrics::Registry registry;
+  rpc::ShutdownSignal shutdown;
+  absl::StatusOr<std::unique_ptr<BackendServer>> backend =
+      BackendServer::Start(*config, &logger, &registry);
+  if (!backend.ok()) return backend.status();
+  const int signal = shutdown.Wait();
+  logger.Info("draining", {{"signal", signal}});
+  (*backend)->Drain();
+  return absl::OkStatus();
+}
+
+}  // namespace
+}  // namespace flightrec::backend
+
+int main(int argc, char** argv) {
+  absl::SetProgramUsageMessage("backend --store=DIR: keeps recordings and gives them out");
+  absl::ParseCommandLine(argc, argv);
+  const absl::Status status = flightrec::backend::Run();
+  if (status.ok()) return 0;
+  std::cerr << "backend: " << status.message() << "\n";
+  return 1;
+}

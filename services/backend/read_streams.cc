@@ -1,0 +1,89 @@
+#include "services/backend/read_streams.h"
+
+#include <utility>
+
+#include "common/rpc/status.h"
+
+namespace flightrec::backend {
+
+FunctionsStream::FunctionsStream(const Store& store, std::string tenant, const Resource& resource)
+    : store_(store), tenant_(std::move(tenant)), recording_(resource.recording_id) {
+  WriteNext();
+}
+
+void FunctionsStream::WriteNext() {
+  const PageLimits limits{kFunctionsMessageItems, kFunctionsMessageBytes};
+  absl::StatusOr<Page<trace::v1::Function>> page =
+      store_.ListFunctions(tenant_, recording_, cursor_, limits);
+  if (!page.ok()) {
+    Finish(rpc::ToGrpcStatus(page.status()));
+    return;
+  }
+  response_.Clear();
+  for (trace::v1::Function& function : page->items) {
+    *response_.add_functions() = std::move(function);
+  }
+  cursor_ = std::move(page->cursor);
+  if (cursor_.empty()) {
+    StartWriteAndFinish(&response_, grpc::WriteOptions(), grpc::Status::OK);
+  } else {
+    StartWrite(&response_);
+  }
+}
+
+void FunctionsStream::OnWriteDone(bool ok) {
+  if (!ok) {
+    // After StartWriteAndFinish the end is under way already.
+    if (!cursor_.empty()) Finish(grpc::Status::CANCELLED);
+    return;
+  }
+  if (!cursor_.empty()) WriteNext();
+}
+
+ChunksStream::ChunksStream(ChunkCursor cursor, Counters counters)
+    : cursor_(std::move(cursor)), counters_(counters) {
+  *response_.mutable_header()->mutable_recording() = cursor_.recording();
+  StartWrite(&response_);
+}
+
+void ChunksStream::WriteNext() {
+  absl::StatusOr<std::optional<StoredChunk>> next = cursor_.Next();
+  if (!next.ok()) {
+    ended_ = true;
+    Finish(rpc::ToGrpcStatus(next.status()));
+    return;
+  }
+  if (!next->has_value()) {
+    WriteEnd();
+    return;
+  }
+  StoredChunk& chunk = **next;
+  ++chunks_;
+  calls_ += chunk.call_count;
+  counters_.chunks->Add();
+  counters_.bytes->Add(chunk.data.size());
+  response_.mutable_chunk()->set_position(chunk.position);
+  *response_.mutable_chunk()->mutable_chunk()->mutable_data() = std::move(chunk.data);
+  StartWrite(&response_);
+}
+
+void ChunksStream::WriteEnd() {
+  ended_ = true;
+  read::v1::ChunksEnd& end = *response_.mutable_end();
+  end.set_chunks(chunks_);
+  end.set_calls(calls_);
+  end.set_last_position(cursor_.last_position());
+  StartWriteAndFinish(&response_, grpc::WriteOptions(), grpc::Status::OK);
+}
+
+void ChunksStream::OnWriteDone(bool ok) {
+  if (ended_) return;
+  if (!ok) {
+    ended_ = true;
+    Finish(grpc::Status::CANCELLED);
+    return;
+  }
+  WriteNext();
+}
+
+}  // namespace flightrec::backend

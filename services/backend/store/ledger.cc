@@ -1,0 +1,85 @@
+#include "services/backend/store/ledger.h"
+
+#include <optional>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "services/backend/store/keys.h"
+
+namespace flightrec::backend {
+namespace {
+
+constexpr size_t kProducerEntryBytes = 16;
+
+}  // namespace
+
+std::string EncodeProducerEntry(const ProducerEntry& entry) {
+  std::string value;
+  value.reserve(kProducerEntryBytes);
+  AppendU64(value, entry.epoch);
+  AppendU64(value, entry.sequence);
+  return value;
+}
+
+absl::StatusOr<ProducerEntry*> Ledger::Producer(const std::string& producer_key) {
+  if (const auto it = producers_.find(producer_key); it != producers_.end()) return &it->second;
+  absl::StatusOr<std::optional<std::string>> value =
+      database_.Get(Family::kProducers, producer_key);
+  if (!value.ok()) return value.status();
+  ProducerEntry entry;
+  if (value->has_value()) {
+    if ((*value)->size() != kProducerEntryBytes) {
+      return absl::DataLossError(
+          absl::StrCat("store: a producer's entry has ", (*value)->size(), " bytes"));
+    }
+    entry = {true, ReadU64((*value)->data()), ReadU64((*value)->data() + 8)};
+  }
+  return &producers_.emplace(producer_key, entry).first->second;
+}
+
+absl::StatusOr<RecordingEntry*> Ledger::Recording(const std::string& recording_key) {
+  if (const auto it = recordings_.find(recording_key); it != recordings_.end()) return &it->second;
+  absl::StatusOr<RecordingEntry> entry = ReadRecording(recording_key);
+  if (!entry.ok()) return entry.status();
+  return &recordings_.emplace(recording_key, *entry).first->second;
+}
+
+absl::StatusOr<RecordingEntry> Ledger::ReadRecording(const std::string& recording_key) const {
+  RecordingEntry entry;
+  absl::StatusOr<std::optional<std::string>> tombstone =
+      database_.Get(Family::kTombstones, recording_key);
+  if (!tombstone.ok()) return tombstone.status();
+  entry.deleted = tombstone->has_value();
+
+  absl::StatusOr<std::optional<std::string>> value =
+      database_.Get(Family::kRecordings, recording_key);
+  if (!value.ok()) return value.status();
+  if (!value->has_value()) return entry;
+  trace::v1::Recording recording;
+  if (!recording.ParseFromString(**value)) {
+    return absl::DataLossError("store: a recording's entry does not parse");
+  }
+  entry.known = true;
+  entry.state = recording.state();
+  absl::Status status =
+      database_.ScanBackwards(Family::kChunks, recording_key, PrefixEnd(recording_key),
+                              [&entry](absl::string_view key, absl::string_view) {
+                                entry.last_position = LastIdOfKey(key);
+                                return false;
+                              });
+  if (!status.ok()) return status;
+  return entry;
+}
+
+void Ledger::Trim() {
+  if (producers_.size() > kMaxLedgerEntries) producers_.clear();
+  if (recordings_.size() > kMaxLedgerEntries) recordings_.clear();
+}
+
+void Ledger::Forget() {
+  producers_.clear();
+  recordings_.clear();
+}
+
+}  // namespace flightrec::backend

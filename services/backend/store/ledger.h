@@ -1,0 +1,62 @@
+// What is known about producers and recordings while batches are put together: read from the
+// database on first use, then kept here, since every commit goes through one thread.
+//
+// Not thread-safe: belongs to the committing thread. Does not write.
+#ifndef SERVICES_BACKEND_STORE_LEDGER_H_
+#define SERVICES_BACKEND_STORE_LEDGER_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+#include "absl/container/node_hash_map.h"
+#include "absl/status/statusor.h"
+#include "flightrec/trace/v1/trace.pb.h"
+#include "services/backend/store/database.h"
+
+namespace flightrec::backend {
+
+// Above this many the ledger forgets all it knows and reads again.
+inline constexpr size_t kMaxLedgerEntries = 10000;
+
+struct ProducerEntry {
+  // False: never heard of.
+  bool known = false;
+  uint64_t epoch = 0;
+  uint64_t sequence = 0;
+};
+
+std::string EncodeProducerEntry(const ProducerEntry& entry);
+
+struct RecordingEntry {
+  bool known = false;
+  bool deleted = false;
+  trace::v1::RecordingState state = trace::v1::RECORDING_STATE_UNSPECIFIED;
+  // Of the last chunk; 0: none.
+  uint64_t last_position = 0;
+};
+
+class Ledger {
+ public:
+  explicit Ledger(const Database& database) : database_(database) {}
+
+  // Keys as in keys.h. The pointers hold until Trim or Forget.
+  absl::StatusOr<ProducerEntry*> Producer(const std::string& producer_key);
+  absl::StatusOr<RecordingEntry*> Recording(const std::string& recording_key);
+
+  // Between commits.
+  void Trim();
+  // After a commit that failed.
+  void Forget();
+
+ private:
+  absl::StatusOr<RecordingEntry> ReadRecording(const std::string& recording_key) const;
+
+  const Database& database_;
+  absl::node_hash_map<std::string, ProducerEntry> producers_;
+  absl::node_hash_map<std::string, RecordingEntry> recordings_;
+};
+
+}  // namespace flightrec::backend
+
+#endif  // SERVICES_BACKEND_STORE_LEDGER_H_

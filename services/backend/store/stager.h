@@ -1,0 +1,89 @@
+// Turns producers' batches into one write: checks them against what the store holds and what the
+// same write already adds. A batch is taken as a whole or refused as a whole.
+//
+// Not thread-safe: belongs to the committing thread. Does not write to the database.
+#ifndef SERVICES_BACKEND_STORE_STAGER_H_
+#define SERVICES_BACKEND_STORE_STAGER_H_
+
+#include <rocksdb/write_batch.h>
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "common/ids/ulid.h"
+#include "services/backend/store/batch.h"
+#include "services/backend/store/database.h"
+#include "services/backend/store/index_entry.h"
+#include "services/backend/store/ledger.h"
+
+namespace flightrec::backend {
+
+// What a write adds, for the counters.
+struct StagedTotals {
+  uint64_t chunks = 0;
+  uint64_t calls = 0;
+  uint64_t chunk_bytes = 0;
+  uint64_t duplicate_chunks = 0;
+};
+
+class Stager {
+ public:
+  explicit Stager(const Database& database) : database_(database), ledger_(database) {}
+
+  // FAILED_PRECONDITION: the store knows a later epoch. The result is the durable sequence of the
+  // epoch.
+  absl::StatusOr<uint64_t> OpenProducer(const Producer& producer);
+  // FAILED_PRECONDITION: a sequence is missing before this one. ABORTED: the producer has opened a
+  // later epoch. INVALID_ARGUMENT: sequence 0.
+  absl::StatusOr<BatchResult> Add(Batch batch);
+  // Removes the recording and everything of it; NOT_FOUND when there is none.
+  absl::Status Delete(const std::string& tenant, const ids::Ulid& recording);
+
+  // What has been staged since the last Clear.
+  rocksdb::WriteBatch& write() { return write_; }
+  const StagedTotals& totals() const { return totals_; }
+
+  // After the write: `written` says whether it is on disk.
+  void Clear(bool written);
+
+ private:
+  // What one batch changes, dropped when the batch is refused.
+  struct Changes {
+    absl::flat_hash_map<std::string, RecordingEntry> recordings;
+    absl::flat_hash_map<std::string, IndexEntry> chunks;
+    StagedTotals totals;
+  };
+  using Outcome = absl::StatusOr<std::optional<Refusal>>;
+
+  Outcome AddItems(const std::string& tenant, const std::vector<Item>& items, Changes& changes);
+  Outcome AddItem(const std::string& tenant, const RecordingItem& item, Changes& changes);
+  Outcome AddItem(const std::string& tenant, const ProcessItem& item, Changes& changes);
+  Outcome AddItem(const std::string& tenant, const ThreadItem& item, Changes& changes);
+  Outcome AddItem(const std::string& tenant, const FunctionsItem& item, Changes& changes);
+  Outcome AddItem(const std::string& tenant, const ChunkItem& item, Changes& changes);
+
+  // The recording as this batch sees it.
+  absl::StatusOr<RecordingEntry*> FindRecording(const std::string& tenant, const ids::Ulid& id,
+                                                Changes& changes);
+  // A refusal when the recording is unknown or deleted.
+  Outcome RequireRecording(const std::string& tenant, const ids::Ulid& id, Changes& changes);
+  // The entry of a chunk that is stored, staged, or earlier in the batch.
+  absl::StatusOr<std::optional<IndexEntry>> FindChunk(const std::string& index_key,
+                                                      const Changes& changes) const;
+  void Merge(Changes changes);
+
+  const Database& database_;
+  Ledger ledger_;
+  rocksdb::WriteBatch write_;
+  StagedTotals totals_;
+  // Staged, not on disk yet.
+  absl::flat_hash_map<std::string, IndexEntry> staged_chunks_;
+};
+
+}  // namespace flightrec::backend
+
+#endif  // SERVICES_BACKEND_STORE_STAGER_H_

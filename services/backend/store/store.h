@@ -1,0 +1,107 @@
+// The backend's store: what producers hand in, durable, and given out again.
+//
+// Thread-safe. Writes go through one committing thread and complete by callback, on that thread;
+// reads block on the disk. Keeps chunks as they came. Does not know gRPC, credits or page tokens,
+// and does not check who may do what: the tenant is the caller's business.
+#ifndef SERVICES_BACKEND_STORE_STORE_H_
+#define SERVICES_BACKEND_STORE_STORE_H_
+
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "common/clock/clock.h"
+#include "common/ids/resource_name.h"
+#include "common/ids/ulid.h"
+#include "common/metrics/registry.h"
+#include "flightrec/trace/v1/trace.pb.h"
+#include "services/backend/store/batch.h"
+#include "services/backend/store/chunk_cursor.h"
+#include "services/backend/store/committer.h"
+#include "services/backend/store/database.h"
+
+namespace flightrec::backend {
+
+// A page that a filter makes thin ends after looking at this many recordings.
+inline constexpr size_t kMaxRecordingsScanned = 10000;
+// NearestRecordings looks at this many, newest first.
+inline constexpr size_t kMaxNearestScanned = 1000;
+
+// Some of a list. `cursor` is where the next page begins, opaque to the caller; empty: this is the
+// last one.
+template <typename T>
+struct Page {
+  std::vector<T> items;
+  std::string cursor;
+};
+
+struct PageLimits {
+  size_t items = 0;
+  // A page ends with the item that goes over it.
+  size_t bytes = size_t{1} << 20;
+};
+
+class Store {
+ public:
+  // Errors as Database::Open. `clock` and `registry` outlive the store.
+  static absl::StatusOr<std::unique_ptr<Store>> Open(const std::string& directory,
+                                                     clock::Clock& clock,
+                                                     metrics::Registry& registry);
+
+  // See Committer.
+  void OpenProducer(Producer producer, OpenCallback done);
+  void Commit(Batch batch, BatchCallback done);
+  void Delete(std::string tenant, const ids::Ulid& recording, DeleteCallback done);
+
+  // NOT_FOUND names the recording.
+  absl::StatusOr<trace::v1::Recording> GetRecording(absl::string_view tenant,
+                                                    const ids::Ulid& recording) const;
+  // Nothing when there is none.
+  absl::StatusOr<std::optional<ids::Ulid>> LatestRecording(absl::string_view tenant) const;
+  // Resource names that differ least from `name`, best first.
+  absl::StatusOr<std::vector<std::string>> NearestRecordings(absl::string_view tenant,
+                                                             absl::string_view name,
+                                                             size_t limit) const;
+
+  // Newest first; `keep` decides which are listed.
+  using RecordingFilter = std::function<bool(const trace::v1::Recording&)>;
+  absl::StatusOr<Page<trace::v1::Recording>> ListRecordings(absl::string_view tenant,
+                                                            absl::string_view cursor,
+                                                            const PageLimits& limits,
+                                                            const RecordingFilter& keep) const;
+
+  // In the order of their ids. Empty when the recording is unknown.
+  absl::StatusOr<Page<trace::v1::Process>> ListProcesses(absl::string_view tenant,
+                                                         const ids::Ulid& recording,
+                                                         absl::string_view cursor,
+                                                         const PageLimits& limits) const;
+  absl::StatusOr<Page<trace::v1::Thread>> ListThreads(absl::string_view tenant,
+                                                      const ids::Ulid& recording,
+                                                      std::optional<ids::ProcessId> process,
+                                                      absl::string_view cursor,
+                                                      const PageLimits& limits) const;
+  absl::StatusOr<Page<trace::v1::Function>> ListFunctions(absl::string_view tenant,
+                                                          const ids::Ulid& recording,
+                                                          absl::string_view cursor,
+                                                          const PageLimits& limits) const;
+
+  // The cursor must not outlive the store.
+  absl::StatusOr<ChunkCursor> ReadChunks(ChunkQuery query) const;
+
+ private:
+  Store(std::unique_ptr<Database> database, clock::Clock& clock, metrics::Registry& registry);
+
+  const std::unique_ptr<Database> database_;
+  // Uses the database.
+  Committer committer_;
+};
+
+}  // namespace flightrec::backend
+
+#endif  // SERVICES_BACKEND_STORE_STORE_H_
