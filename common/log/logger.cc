@@ -7,7 +7,6 @@
 #include <utility>
 
 #include "absl/strings/ascii.h"
-#include "absl/strings/escaping.h"
 
 namespace flightrec::log {
 namespace {
@@ -35,10 +34,25 @@ bool NeedsQuotes(absl::string_view value) {
          });
 }
 
+std::string Quote(absl::string_view value) {
+  std::string quoted = "\"";
+  for (char c : value) {
+    if (c == '"' || c == '\\') quoted += '\\';
+    if (c == '\n') {
+      quoted += "\\n";
+    } else if (absl::ascii_iscntrl(static_cast<unsigned char>(c))) {
+      absl::StrAppend(&quoted, "\\x", absl::Hex(static_cast<unsigned char>(c), absl::kZeroPad2));
+    } else {
+      quoted += c;
+    }
+  }
+  return quoted + "\"";
+}
+
 void Append(std::string& line, absl::string_view key, absl::string_view value) {
   if (!line.empty()) line += ' ';
   if (NeedsQuotes(value)) {
-    absl::StrAppend(&line, key, "=\"", absl::Utf8SafeCEscape(value), "\"");
+    absl::StrAppend(&line, key, "=", Quote(value));
   } else {
     absl::StrAppend(&line, key, "=", value);
   }

@@ -32,7 +32,8 @@ struct Field {
   template <typename T>
   Field(absl::string_view k, const T& v) : key(k), value(absl::StrCat(v)) {}
   Field(absl::string_view k, bool v) : key(k), value(v ? "true" : "false") {}
-  Field(absl::string_view k, const absl::Status& v) : key(k), value(v.ToString()) {}
+  Field(absl::string_view k, const absl::Status& v)
+      : key(k), value(v.ToString(absl::StatusToStringMode::kWithNoExtraData)) {}
   Field(absl::string_view k, absl::Duration v) : key(k), value(absl::FormatDuration(v)) {}
 
   absl::string_view key;

@@ -69,11 +69,16 @@ absl::StatusOr<Json> Catalog::Call(const std::string& name, const Json& argument
   for (const Entry& entry : entries_) {
     names.push_back(entry.tool.name);
     if (entry.tool.name != name) continue;
-    absl::StatusOr<Json> answer = Run(entry.tool, arguments, cancellation);
+    absl::StatusOr<Json> complete = CheckArguments(entry.tool.input_schema, arguments);
+    absl::StatusOr<Json> answer =
+        complete.ok() ? Run(entry.tool, *complete, cancellation) : complete.status();
     if (!answer.ok()) {
       entry.failed->Add();
       logger_->Info("tool_failed", {{"tool", name}, {"error", answer.status()}});
-      return ErrorResult(entry.tool, arguments, answer.status(), cancellation);
+      const std::string next_step = complete.ok() && entry.tool.next_step != nullptr
+                                        ? entry.tool.next_step(*complete, answer.status())
+                                        : "";
+      return ErrorResult(arguments, answer.status(), next_step, cancellation);
     }
     const std::string text = DumpJson(*answer);
     entry.succeeded->Add();
@@ -86,12 +91,10 @@ absl::StatusOr<Json> Catalog::Call(const std::string& name, const Json& argument
 
 absl::StatusOr<Json> Catalog::Run(const Tool& tool, const Json& arguments,
                                   Cancellation& cancellation) const {
-  absl::StatusOr<Json> complete = CheckArguments(tool.input_schema, arguments);
-  if (!complete.ok()) return complete.status();
-  absl::StatusOr<Json> answer = tool.run(*complete, cancellation);
+  absl::StatusOr<Json> answer = tool.run(arguments, cancellation);
   if (!answer.ok()) return answer.status();
   // Lists are cut to fit; this is for what surrounds them.
-  const size_t max_tokens = (*complete)["max_tokens"].get<size_t>();
+  const size_t max_tokens = arguments["max_tokens"].get<size_t>();
   const size_t tokens = EstimateTokens(DumpJson(*answer));
   if (tokens > max_tokens) {
     return absl::ResourceExhaustedError(absl::StrCat(
@@ -100,9 +103,8 @@ absl::StatusOr<Json> Catalog::Run(const Tool& tool, const Json& arguments,
   return answer;
 }
 
-Json Catalog::ErrorResult(const Tool& tool, const Json& arguments, const absl::Status& error,
-                          Cancellation& cancellation) const {
-  std::string next_step = tool.next_step ? tool.next_step(arguments, error) : "";
+Json Catalog::ErrorResult(const Json& arguments, const absl::Status& error,
+                          const std::string& next_step, Cancellation& cancellation) const {
   std::string text = DescribeError(error, next_step);
   const Json recording = arguments.value("recording", Json("@latest"));
   if (absl::IsNotFound(error) && recording.is_string()) {

@@ -35,9 +35,10 @@ class Catalog {
     metrics::Counter* tokens;
   };
 
+  // `arguments` are checked and complete.
   absl::StatusOr<Json> Run(const Tool& tool, const Json& arguments,
                            Cancellation& cancellation) const;
-  Json ErrorResult(const Tool& tool, const Json& arguments, const absl::Status& error,
+  Json ErrorResult(const Json& arguments, const absl::Status& error, const std::string& next_step,
                    Cancellation& cancellation) const;
 
   QueryEngine* const engine_;
