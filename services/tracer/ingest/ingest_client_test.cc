@@ -1,177 +1,201 @@
 #include "services/tracer/ingest/ingest_client.h"
 
-#include <gmock/gmock.h>
-#include <grpcpp/grpcpp.h>
 #include <gtest/gtest.h>
 
 #include <memory>
+#include <random>
 #include <string>
 #include <vector>
 
-#include "absl/synchronization/mutex.h"
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "common/clock/clock.h"
 #include "common/log/logger.h"
-#include "common/metrics/registry.h"
+#include "services/tracer/ingest/fake_backend.h"
 
-namespace flightrec::tracer {
+namespace flightrec::ingest {
 namespace {
 
-using ::testing::ElementsAre;
-using ::testing::HasSubstr;
+// Only a test that fails takes that long.
+constexpr absl::Duration kPatience = absl::Seconds(30);
 
-constexpr absl::Duration kLongEnough = absl::Seconds(30);
+v1::Item Named(int number, size_t bytes = 0) {
+  v1::Item item;
+  item.mutable_recording()->set_name(absl::StrCat("r", number));
+  item.mutable_recording()->set_failure(std::string(bytes, 'x'));
+  return item;
+}
 
-// A backend that keeps batches in memory, across restarts of its server.
-class FakeBackend final : public ingest::v1::IngestService::Service {
- public:
-  // Ends the stream after this many batches without acknowledging the last one; 0 = never.
-  void BreakAfter(int batches) {
-    absl::MutexLock lock(&mutex_);
-    break_after_ = batches;
-  }
-  void AcknowledgeNothing() {
-    absl::MutexLock lock(&mutex_);
-    acknowledge_ = false;
-  }
-  std::vector<uint64_t> received() {
-    absl::MutexLock lock(&mutex_);
-    return received_;
-  }
-
-  grpc::Status Session(grpc::ServerContext*,
-                       grpc::ServerReaderWriter<ingest::v1::SessionResponse,
-                                                ingest::v1::SessionRequest>* stream) override {
-    ingest::v1::SessionRequest request;
-    ingest::v1::SessionResponse response;
-    if (!stream->Read(&request) || !request.has_hello())
-      return grpc::Status(grpc::StatusCode::INVALID_ARGUMENT, "no hello");
-    {
-      absl::MutexLock lock(&mutex_);
-      response.mutable_welcome()->set_durable_sequence(durable_);
-    }
-    response.mutable_welcome()->set_credit_bytes(1 << 20);
-    stream->Write(response);
-    while (stream->Read(&request)) {
-      response.Clear();
-      {
-        absl::MutexLock lock(&mutex_);
-        received_.push_back(request.batch().sequence());
-        if (break_after_ > 0 && --break_after_ == 0)
-          return grpc::Status(grpc::StatusCode::INTERNAL, "disk on fire");
-        if (!acknowledge_) continue;
-        durable_ = request.batch().sequence();
-        response.mutable_ack()->set_durable_sequence(durable_);
-      }
-      response.mutable_ack()->set_credit_bytes(request.batch().ByteSizeLong());
-      stream->Write(response);
-    }
-    return grpc::Status::OK;
-  }
-
- private:
-  absl::Mutex mutex_;
-  std::vector<uint64_t> received_ ABSL_GUARDED_BY(mutex_);
-  uint64_t durable_ ABSL_GUARDED_BY(mutex_) = 0;
-  int break_after_ ABSL_GUARDED_BY(mutex_) = 0;
-  bool acknowledge_ ABSL_GUARDED_BY(mutex_) = true;
-};
+std::vector<std::string> Names(int from, int to) {
+  std::vector<std::string> names;
+  for (int i = from; i < to; ++i) names.push_back(absl::StrCat("r", i));
+  return names;
+}
 
 class IngestClientTest : public ::testing::Test {
  protected:
-  // Port 0 the first time, the same one after a restart.
-  void StartServer() {
-    grpc::ServerBuilder builder;
-    builder.AddListeningPort("127.0.0.1:" + std::to_string(port_),
-                             grpc::InsecureServerCredentials(), &port_);
-    builder.RegisterService(&backend_);
-    server_ = builder.BuildAndStart();
-    ASSERT_NE(server_, nullptr);
-  }
-
-  void StopServer() {
-    server_->Shutdown(std::chrono::system_clock::now());
-    server_->Wait();
-    server_.reset();
-  }
-
-  std::unique_ptr<IngestClient> MakeClient(uint64_t spool_bytes = 10 << 20) {
-    const std::string address = "127.0.0.1:" + std::to_string(port_);
-    IngestClientOptions options;
+  void StartClient(uint64_t spool_bytes = uint64_t{64} << 20) {
+    IngestOptions options;
     options.producer_id = "producer";
     options.spool_bytes = spool_bytes;
-    options.backend = address;
-    return std::make_unique<IngestClient>(
-        grpc::CreateChannel(address, grpc::InsecureChannelCredentials()), options,
-        &clock::RealClock(), &logger_, &registry_);
+    options.backoff = {.initial = absl::Milliseconds(1), .max = absl::Milliseconds(20)};
+    client_ = std::make_unique<IngestClient>(v1::IngestService::NewStub(backend_.MakeChannel()),
+                                             options, clock::RealClock(), random_, logger_);
   }
 
-  static ingest::v1::Item Chunk(size_t bytes = 100) {
-    ingest::v1::Item item;
-    item.mutable_chunk()->set_data(std::string(bytes, 'x'));
-    return item;
+  void Offer(int from, int to) {
+    for (int i = from; i < to; ++i) ASSERT_TRUE(client_->Offer(Named(i))) << i;
   }
 
-  int port_ = 0;
   FakeBackend backend_;
-  std::unique_ptr<grpc::Server> server_;
+  std::mt19937_64 random_{1};
   log::Logger logger_{"test", log::Level::kError};
-  metrics::Registry registry_;
+  std::unique_ptr<IngestClient> client_;
 };
 
-TEST_F(IngestClientTest, chunks_sent__then_flush_returns_when_all_are_durable) {
-  StartServer();
-  auto client = MakeClient();
-  for (int i = 0; i < 3; ++i) EXPECT_TRUE(client->Send(Chunk(), SpoolRoom::kLimit));
-  EXPECT_TRUE(client->Flush(kLongEnough).ok());
-  EXPECT_THAT(backend_.received(), ElementsAre(1, 2, 3));
-  EXPECT_EQ(client->progress().spool_bytes, 0u);
+TEST_F(IngestClientTest, offered_items__are_durable_in_order_after_flush) {
+  backend_.Start();
+  StartClient();
+  Offer(0, 500);
+  EXPECT_EQ(client_->Flush(kPatience), absl::OkStatus());
+  EXPECT_EQ(backend_.names(), Names(0, 500));
+  const IngestStats stats = client_->Stats();
+  EXPECT_EQ(stats.durable_items, 500u);
+  EXPECT_EQ(stats.spool_items, 0u);
+  EXPECT_EQ(stats.spool_bytes, 0u);
 }
 
-TEST_F(IngestClientTest,
-       stream_breaks_before_an_acknowledgement__then_only_that_batch_comes_again) {
-  StartServer();
-  backend_.BreakAfter(2);
-  auto client = MakeClient();
-  for (int i = 0; i < 2; ++i) EXPECT_TRUE(client->Send(Chunk(), SpoolRoom::kLimit));
-  EXPECT_TRUE(client->Flush(kLongEnough).ok());
-  EXPECT_THAT(backend_.received(), ElementsAre(1, 2, 2));
+TEST_F(IngestClientTest, backend_that_comes_later__gets_everything) {
+  StartClient();
+  Offer(0, 100);
+  EXPECT_EQ(client_->Flush(absl::Milliseconds(50)).code(), absl::StatusCode::kDeadlineExceeded);
+  backend_.Start();
+  EXPECT_EQ(client_->Flush(kPatience), absl::OkStatus());
+  EXPECT_EQ(backend_.names(), Names(0, 100));
 }
 
-TEST_F(IngestClientTest, backend_is_down_at_first__then_everything_arrives_once_it_is_up) {
-  StartServer();
-  StopServer();
-  auto client = MakeClient();
-  EXPECT_TRUE(client->Send(Chunk(), SpoolRoom::kLimit));
-  EXPECT_EQ(client->Flush(absl::Milliseconds(1)).code(), absl::StatusCode::kDeadlineExceeded);
-  StartServer();
-  EXPECT_TRUE(client->Flush(kLongEnough).ok());
-  EXPECT_THAT(backend_.received(), ElementsAre(1));
+TEST_F(IngestClientTest, backend_that_restarts__gets_each_item_once) {
+  backend_.Start();
+  StartClient();
+  Offer(0, 100);
+  ASSERT_EQ(client_->Flush(kPatience), absl::OkStatus());
+  backend_.Stop();
+  Offer(100, 200);
+  backend_.Start();
+  EXPECT_EQ(client_->Flush(kPatience), absl::OkStatus());
+  EXPECT_EQ(backend_.names(), Names(0, 200));
+  EXPECT_EQ(client_->Stats().connects, 2u);
+  EXPECT_EQ(client_->Stats().backend_losses, 0u);
 }
 
-TEST_F(IngestClientTest,
-       backend_stays_away__then_spool_refuses_at_its_limit_and_flush_names_the_backend) {
-  StartServer();
-  StopServer();
-  auto client = MakeClient(/*spool_bytes=*/1000);
-  EXPECT_TRUE(client->Send(Chunk(900), SpoolRoom::kLimit));
-  EXPECT_FALSE(client->Send(Chunk(900), SpoolRoom::kLimit));
-  absl::Status flushed = client->Flush(absl::Milliseconds(1));
-  EXPECT_EQ(flushed.code(), absl::StatusCode::kDeadlineExceeded);
-  EXPECT_THAT(flushed.message(), HasSubstr("the backend at 127.0.0.1:" + std::to_string(port_)));
+TEST_F(IngestClientTest, stream_cut_before_the_ack__does_not_send_what_is_durable_again) {
+  backend_.Start();
+  StartClient();
+  backend_.BreakBehindNextBatch();
+  Offer(0, 10);
+  EXPECT_EQ(client_->Flush(kPatience), absl::OkStatus());
+  EXPECT_EQ(backend_.names(), Names(0, 10));
+  EXPECT_EQ(backend_.duplicates(), 0u);
+  EXPECT_EQ(client_->Stats().connects, 2u);
 }
 
-TEST_F(IngestClientTest,
-       backend_acknowledges_nothing__then_credit_bounds_what_is_sent_and_the_end_does_not_hang) {
-  StartServer();
-  backend_.AcknowledgeNothing();
-  auto client = MakeClient();
-  for (int i = 0; i < 4; ++i) EXPECT_TRUE(client->Send(Chunk(400 << 10), SpoolRoom::kLimit));
-  EXPECT_EQ(client->Flush(absl::Milliseconds(200)).code(), absl::StatusCode::kDeadlineExceeded);
-  EXPECT_LE(backend_.received().size(), 2u);
-  client.reset();
-  StopServer();
+TEST_F(IngestClientTest, acks_that_come_late__are_waited_for) {
+  backend_.HoldAcks();
+  backend_.Start();
+  StartClient();
+  Offer(0, 10);
+  backend_.AwaitBatches(1);
+  const absl::Status early = client_->Flush(absl::Milliseconds(20));
+  EXPECT_EQ(early.code(), absl::StatusCode::kDeadlineExceeded);
+  EXPECT_NE(early.message().find("10 items"), absl::string_view::npos) << early;
+  backend_.ReleaseAcks();
+  EXPECT_EQ(client_->Flush(kPatience), absl::OkStatus());
+}
+
+TEST_F(IngestClientTest, full_spool__refuses_the_newest_and_keeps_the_first) {
+  StartClient(/*spool_bytes=*/100'000);
+  int taken = 0;
+  while (client_->Offer(Named(taken, 1000))) ++taken;
+  EXPECT_EQ(taken, 98);
+  EXPECT_FALSE(client_->Offer(Named(taken, 1000)));
+  EXPECT_EQ(client_->Send(Named(taken, 1000)), absl::OkStatus());
+  EXPECT_EQ(client_->Stats().refused_items, 2u);
+  backend_.Start();
+  EXPECT_EQ(client_->Flush(kPatience), absl::OkStatus());
+  EXPECT_EQ(backend_.names(), Names(0, taken + 1));
+  EXPECT_TRUE(client_->Offer(Named(0, 1000)));
+}
+
+TEST_F(IngestClientTest, used_up_reserve__is_resource_exhausted) {
+  StartClient(/*spool_bytes=*/0);
+  EXPECT_EQ(client_->Send(Named(1, kReservedSpoolBytes / 2)), absl::OkStatus());
+  EXPECT_EQ(client_->Send(Named(1, kReservedSpoolBytes / 2)).code(),
+            absl::StatusCode::kResourceExhausted);
+}
+
+TEST_F(IngestClientTest, little_credit__is_never_exceeded) {
+  backend_.SetCredit(5000);
+  backend_.Start();
+  StartClient();
+  for (int i = 0; i < 50; ++i) ASSERT_TRUE(client_->Offer(Named(i, 1000)));
+  EXPECT_EQ(client_->Flush(kPatience), absl::OkStatus());
+  EXPECT_EQ(backend_.names(), Names(0, 50));
+  EXPECT_LE(backend_.most_bytes_in_flight(), 5000u);
+}
+
+TEST_F(IngestClientTest, backend_with_another_store__is_told_a_new_epoch) {
+  backend_.Start();
+  StartClient();
+  Offer(0, 10);
+  ASSERT_EQ(client_->Flush(kPatience), absl::OkStatus());
+  backend_.Stop();
+  backend_.ForgetEverything();
+  Offer(10, 20);
+  backend_.Start();
+  EXPECT_EQ(client_->Flush(kPatience), absl::OkStatus());
+  EXPECT_EQ(backend_.names(), Names(10, 20));
+  EXPECT_EQ(backend_.epoch(), 2u);
+  EXPECT_EQ(client_->Stats().backend_losses, 1u);
+}
+
+TEST_F(IngestClientTest, rejected_batch__is_counted_and_not_sent_again) {
+  backend_.RejectNextBatch();
+  backend_.Start();
+  StartClient();
+  ASSERT_TRUE(client_->Offer(Named(0)));
+  ASSERT_EQ(client_->Flush(kPatience), absl::OkStatus());
+  Offer(1, 5);
+  EXPECT_EQ(client_->Flush(kPatience), absl::OkStatus());
+  EXPECT_EQ(backend_.names(), Names(1, 5));
+  EXPECT_EQ(client_->Stats().rejected_items, 1u);
+  EXPECT_EQ(client_->Stats().last_error.code(), absl::StatusCode::kInvalidArgument);
+}
+
+TEST_F(IngestClientTest, ack_of_what_was_never_sent__ends_the_stream) {
+  backend_.AcknowledgeAhead(1000);
+  backend_.Start();
+  StartClient();
+  Offer(0, 10);
+  EXPECT_EQ(client_->Flush(kPatience), absl::OkStatus());
+  EXPECT_EQ(client_->Stats().last_error.code(), absl::StatusCode::kInternal);
+  EXPECT_EQ(backend_.names(), Names(0, 10));
+}
+
+TEST_F(IngestClientTest, destroyed_without_backend__ends) {
+  StartClient();
+  Offer(0, 10);
+  client_.reset();
+}
+
+TEST_F(IngestClientTest, destroyed_while_acks_are_held__ends) {
+  backend_.HoldAcks();
+  backend_.Start();
+  StartClient();
+  Offer(0, 10);
+  backend_.AwaitBatches(1);
+  client_.reset();
 }
 
 }  // namespace
-}  // namespace flightrec::tracer
+}  // namespace flightrec::ingest

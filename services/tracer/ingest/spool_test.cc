@@ -3,69 +3,100 @@
 #include <gtest/gtest.h>
 
 #include <string>
-#include <utility>
 
-namespace flightrec::tracer {
+namespace flightrec::ingest {
 namespace {
 
-constexpr uint64_t kLimit = 10000;
+constexpr uint64_t kNoLimit = ~uint64_t{0};
+constexpr uint64_t kBatchBytes = 2500;
 
-ingest::v1::Item ChunkOf(size_t bytes) {
-  ingest::v1::Item item;
+v1::Item Item(size_t bytes = 1000) {
+  v1::Item item;
   item.mutable_chunk()->set_data(std::string(bytes, 'x'));
   return item;
 }
 
-uint64_t NextSequence(const Spool& spool) {
-  return spool.Next() == nullptr ? 0 : spool.Next()->batch().sequence();
+uint64_t SequenceOf(const Spool::Frame& frame) {
+  return frame == nullptr ? 0 : frame->batch().sequence();
 }
 
-TEST(Spool, items_added__then_are_numbered_from_one_and_sent_in_order) {
-  Spool spool(kLimit);
-  ASSERT_TRUE(spool.Add(ChunkOf(10), SpoolRoom::kLimit));
-  ASSERT_TRUE(spool.Add(ChunkOf(10), SpoolRoom::kLimit));
-  EXPECT_EQ(NextSequence(spool), 1u);
-  spool.MarkSent();
-  EXPECT_EQ(NextSequence(spool), 2u);
-  spool.MarkSent();
-  EXPECT_EQ(NextSequence(spool), 0u);
+TEST(Spool, items__go_into_batches_of_at_most_the_wanted_size) {
+  Spool spool;
+  for (int i = 0; i < 5; ++i) ASSERT_TRUE(spool.Append(Item(), kNoLimit));
+  uint64_t credit = 1'000'000;
+  EXPECT_EQ(spool.NextFrame(kBatchBytes, credit)->batch().items_size(), 2);
+  EXPECT_EQ(spool.NextFrame(kBatchBytes, credit)->batch().items_size(), 2);
+  EXPECT_EQ(SequenceOf(spool.NextFrame(kBatchBytes, credit)), 3u);
+  EXPECT_EQ(spool.NextFrame(kBatchBytes, credit), nullptr);
+  EXPECT_FALSE(spool.HasUnsent());
 }
 
-TEST(Spool, limit_reached__then_refuses_chunks_and_keeps_what_it_has) {
-  Spool spool(kLimit);
-  ASSERT_TRUE(spool.Add(ChunkOf(kLimit - 100), SpoolRoom::kLimit));
-  EXPECT_FALSE(spool.Add(ChunkOf(200), SpoolRoom::kLimit));
-  EXPECT_TRUE(spool.Add(ChunkOf(200), SpoolRoom::kReserve));
-  EXPECT_EQ(spool.last_sequence(), 2u);
+TEST(Spool, sent_batches__take_their_bytes_from_the_credit) {
+  Spool spool;
+  for (int i = 0; i < 3; ++i) ASSERT_TRUE(spool.Append(Item(), kNoLimit));
+  uint64_t credit = 2500;
+  const Spool::Frame frame = spool.NextFrame(kNoLimit, credit);
+  EXPECT_EQ(frame->batch().items_size(), 2);
+  EXPECT_EQ(credit, 2500 - frame->batch().ByteSizeLong());
+  EXPECT_FALSE(spool.CanSend(credit));
+  EXPECT_TRUE(spool.CanSend(2500));
 }
 
-TEST(Spool, acknowledged__then_gives_room_back_and_counts_it_as_durable) {
-  Spool spool(kLimit);
-  ASSERT_TRUE(spool.Add(ChunkOf(kLimit - 100), SpoolRoom::kLimit));
-  const uint64_t bytes = spool.bytes();
-  spool.MarkSent();
-  spool.Forget(1);
-  EXPECT_EQ(spool.bytes(), 0u);
-  EXPECT_EQ(spool.durable_bytes(), bytes);
-  EXPECT_EQ(spool.durable_sequence(), 1u);
-  EXPECT_TRUE(spool.Add(ChunkOf(kLimit - 100), SpoolRoom::kLimit));
-}
-
-TEST(Spool, stream_breaks__then_only_what_was_not_acknowledged_is_sent_again) {
-  Spool spool(kLimit);
-  for (int i = 0; i < 3; ++i) ASSERT_TRUE(spool.Add(ChunkOf(10), SpoolRoom::kLimit));
-  for (int i = 0; i < 3; ++i) spool.MarkSent();
-  spool.Forget(1);
+TEST(Spool, acknowledged_batches__are_forgotten_and_the_rest_is_sent_again) {
+  Spool spool;
+  uint64_t credit = 1'000'000;
+  for (int i = 0; i < 3; ++i) {
+    ASSERT_TRUE(spool.Append(Item(), kNoLimit));
+    spool.NextFrame(kBatchBytes, credit);
+  }
+  EXPECT_TRUE(spool.Acknowledge(1));
   spool.Rewind();
-  EXPECT_EQ(NextSequence(spool), 2u);
+  EXPECT_EQ(spool.durable_items(), 1u);
+  EXPECT_EQ(spool.items(), 2u);
+  EXPECT_EQ(SequenceOf(spool.NextFrame(kBatchBytes, credit)), 2u);
+  EXPECT_EQ(SequenceOf(spool.NextFrame(kBatchBytes, credit)), 3u);
 }
 
-TEST(Spool, welcome_names_more_than_was_sent_on_this_stream__then_next_moves_along) {
-  Spool spool(kLimit);
-  for (int i = 0; i < 3; ++i) ASSERT_TRUE(spool.Add(ChunkOf(10), SpoolRoom::kLimit));
-  spool.Forget(2);
-  EXPECT_EQ(NextSequence(spool), 3u);
+TEST(Spool, ack_of_a_batch_not_sent_again_yet__is_taken) {
+  Spool spool;
+  uint64_t credit = 1'000'000;
+  ASSERT_TRUE(spool.Append(Item(), kNoLimit));
+  spool.NextFrame(kBatchBytes, credit);
+  spool.Rewind();
+  EXPECT_TRUE(spool.Acknowledge(1));
+  EXPECT_TRUE(spool.empty());
+  EXPECT_EQ(spool.bytes(), 0u);
+}
+
+TEST(Spool, ack_of_a_batch_never_made__is_refused) {
+  Spool spool;
+  uint64_t credit = 1'000'000;
+  ASSERT_TRUE(spool.Append(Item(), kNoLimit));
+  EXPECT_FALSE(spool.Acknowledge(1));
+  spool.NextFrame(kBatchBytes, credit);
+  EXPECT_TRUE(spool.Acknowledge(1));
+}
+
+TEST(Spool, renumbered__counts_from_one_with_the_same_items) {
+  Spool spool;
+  uint64_t credit = 1'000'000;
+  for (int i = 0; i < 3; ++i) {
+    ASSERT_TRUE(spool.Append(Item(), kNoLimit));
+    spool.NextFrame(kBatchBytes, credit);
+  }
+  spool.Acknowledge(2);
+  spool.Renumber();
+  EXPECT_EQ(spool.acknowledged_sequence(), 0u);
+  EXPECT_EQ(SequenceOf(spool.NextFrame(kBatchBytes, credit)), 1u);
+  EXPECT_EQ(spool.items(), 1u);
+}
+
+TEST(Spool, item_above_the_limit__is_refused) {
+  Spool spool;
+  ASSERT_TRUE(spool.Append(Item(), 1500));
+  EXPECT_FALSE(spool.Append(Item(), 1500));
+  EXPECT_EQ(spool.items(), 1u);
 }
 
 }  // namespace
-}  // namespace flightrec::tracer
+}  // namespace flightrec::ingest
