@@ -76,7 +76,8 @@ VIOLATIONS = [
     ("check_sleep_in_test", "tests/a/a_test.py", "time.sl" "eep(1)\n", 1),
     ("check_include_from_root", "common/a/a.cc", '#include "../b/b.h"\n', 1),
     ("check_adjective", "README.md", "A rob" "ust service.\n", 1),
-    ("check_open_service", "services/a/BUILD", 'x(visibility = ["//visibility:pu' 'blic"])\n', 1),
+    ("check_open_service", "services/a/BUILD", 'cc_library(visibility = ["//visibility:pu' 'blic"])\n', 1),
+    ("check_open_service", "services/a/BUILD", 'package(default_visibility = ["//visibility:pu' 'blic"])\n', 1),
 ]
 
 CLEAN = {
@@ -85,6 +86,7 @@ CLEAN = {
     "common/a/a_test.cc": body(60, "TEST(A, set_twice__then_keeps_last)"),
     "common/a/BUILD": library("a", "a.h", extra='visibility = ["//services:__subpackages__"],\n'),
     "common/b/BUILD": 'cc_test(name = "b_test", data = ["//tests/golden:b"])\n',
+    "services/b/BUILD": 'cc_binary(name = "b", visibility = ["//visibility:pu' 'blic"])\n',
     "services/flightrec/x/up.cc": '#include "services/backend/backend_server.h"\n',
     "services/backend/x_service.h": "// X.\n#include <grpcpp/grpcpp.h>\n",
     "proto/a/BUILD": 'load("//common/bazel:grpc.bzl", "cc_grpc_library")\n',
