@@ -1,0 +1,173 @@
+#include "services/tracer/lane/lane_file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/cleanup/cleanup.h"
+#include "absl/strings/str_cat.h"
+
+namespace flightrec::lane {
+namespace {
+
+// Stubs reach the shared part of an entry with a signed 32-bit distance.
+constexpr uint64_t kMaxSlotBytesTotal = (uint64_t{1} << 31) - (1u << 20);
+
+uint64_t RoundUpToPage(uint64_t value) { return (value + kPageBytes - 1) & ~(kPageBytes - 1); }
+
+absl::Status CheckRange(const char* name, uint64_t value, uint64_t low, uint64_t high) {
+  if (value >= low && value <= high) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat(name, " is ", value, ", must be from ", low, " to ", high));
+}
+
+absl::Status CheckLimits(const LaneLimits& limits, uint32_t function_count) {
+  absl::Status status = CheckRange("thread limit", limits.threads, 1, kMaxThreads);
+  if (status.ok()) {
+    status = CheckRange("lane size in bytes", limits.ring_bytes, kMinRingBytes, kMaxRingBytes);
+  }
+  if (status.ok()) {
+    status = CheckRange("call depth", limits.shadow_entries, kMinShadowEntries, kMaxShadowEntries);
+  }
+  if (status.ok()) {
+    status = CheckRange("number of functions", function_count, 0, kMaxFunctions);
+  }
+  if (status.ok() && (limits.ring_bytes & (limits.ring_bytes - 1)) != 0) {
+    status = absl::InvalidArgumentError(
+        absl::StrCat("lane size in bytes is ", limits.ring_bytes, ", not a power of two"));
+  }
+  return status;
+}
+
+FileHeader MakeHeader(const LaneLimits& limits, uint32_t function_count,
+                      const ProcessIdentity& identity) {
+  FileHeader header = {};
+  memcpy(header.magic, kMagic, sizeof(kMagic));
+  header.version = kVersion;
+  header.header_bytes = kPageBytes;
+  header.slot_count = limits.threads;
+  header.function_count = function_count;
+  header.drops_offset = kPageBytes;
+  header.shadow_offset = static_cast<uint32_t>(
+      kPageBytes + RoundUpToPage(uint64_t{function_count} * sizeof(uint64_t)));
+  header.shadow_entries = limits.shadow_entries;
+  const uint64_t shadow_bytes =
+      RoundUpToPage(uint64_t{limits.shadow_entries} * sizeof(OpenCallEntry));
+  header.ring_offset = static_cast<uint32_t>(header.shadow_offset + shadow_bytes);
+  header.ring_bytes = limits.ring_bytes;
+  header.slot_bytes = uint64_t{header.ring_offset} + limits.ring_bytes;
+  header.pid = identity.pid;
+  header.process_start_ticks = identity.start_ticks;
+  const size_t length = std::min(identity.boot_id.size(), sizeof(header.boot_id) - 1);
+  memcpy(header.boot_id, identity.boot_id.data(), length);
+  return header;
+}
+
+uint64_t FileBytes(const FileHeader& header) {
+  return header.header_bytes + header.slot_count * header.slot_bytes;
+}
+
+// A header whose places all lie inside the file and do not overlap.
+bool IsConsistent(const FileHeader& header, uint64_t size) {
+  const LaneLimits limits = {header.slot_count, header.ring_bytes, header.shadow_entries};
+  if (!CheckLimits(limits, header.function_count).ok()) return false;
+  const FileHeader expected = MakeHeader(limits, header.function_count, ProcessIdentity());
+  return header.header_bytes == expected.header_bytes && header.slot_bytes == expected.slot_bytes &&
+         header.drops_offset == expected.drops_offset &&
+         header.shadow_offset == expected.shadow_offset &&
+         header.ring_offset == expected.ring_offset && FileBytes(header) == size;
+}
+
+absl::Status CheckHeader(const std::string& path, const FileHeader& header, uint64_t size) {
+  if (memcmp(header.magic, kMagic, sizeof(kMagic)) != 0) {
+    return absl::DataLossError(absl::StrCat(path, " is not a lane file"));
+  }
+  if (header.version != kVersion || header.required_features != 0) {
+    return absl::UnimplementedError(
+        absl::StrCat(path, " has version ", header.version, ", features ", header.required_features,
+                     "; this program reads version ", kVersion, ": use the tracer that wrote it"));
+  }
+  if (!IsConsistent(header, size)) {
+    return absl::DataLossError(
+        absl::StrCat(path, " is damaged: its header does not fit its ", size, " bytes"));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status FileError(const std::string& what, const std::string& path) {
+  const int error = errno;
+  const std::string text = absl::StrCat(what, " ", path, ": ", strerror(error));
+  if (error == ENOSPC || error == ENOMEM || error == EMFILE) {
+    return absl::ResourceExhaustedError(text);
+  }
+  return absl::FailedPreconditionError(text);
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<LaneFile>> LaneFile::Create(const std::string& path,
+                                                           const LaneLimits& limits,
+                                                           uint32_t function_count,
+                                                           const ProcessIdentity& identity) {
+  if (absl::Status status = CheckLimits(limits, function_count); !status.ok()) {
+    return status;
+  }
+  const FileHeader header = MakeHeader(limits, function_count, identity);
+  if (header.slot_count * header.slot_bytes > kMaxSlotBytesTotal) {
+    return absl::InvalidArgumentError(absl::StrCat("lanes of ", header.slot_count, " threads take ",
+                                                   header.slot_count * header.slot_bytes,
+                                                   " bytes, more than ", kMaxSlotBytesTotal,
+                                                   "; lower the thread limit, the lane size or the "
+                                                   "call depth"));
+  }
+  const int file = open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, S_IRUSR | S_IWUSR);
+  if (file < 0) return FileError("cannot create", path);
+  absl::Cleanup close_file = [file] { close(file); };
+  const uint64_t size = FileBytes(header);
+  if (ftruncate(file, static_cast<off_t>(size)) != 0 ||
+      pwrite(file, &header, sizeof(header), 0) != static_cast<ssize_t>(sizeof(header))) {
+    const absl::Status status = FileError("cannot write", path);
+    unlink(path.c_str());
+    return status;
+  }
+  return Map(path, file, size);
+}
+
+absl::StatusOr<std::unique_ptr<LaneFile>> LaneFile::Open(const std::string& path) {
+  const int file = open(path.c_str(), O_RDWR | O_CLOEXEC);
+  if (file < 0) return FileError("cannot open", path);
+  absl::Cleanup close_file = [file] { close(file); };
+  struct stat info;
+  if (fstat(file, &info) != 0) return FileError("cannot stat", path);
+  return Map(path, file, static_cast<uint64_t>(info.st_size));
+}
+
+absl::StatusOr<std::unique_ptr<LaneFile>> LaneFile::Map(const std::string& path, int file,
+                                                        uint64_t size) {
+  FileHeader header = {};
+  if (pread(file, &header, sizeof(header), 0) != static_cast<ssize_t>(sizeof(header))) {
+    return absl::DataLossError(absl::StrCat(path, " is shorter than the header of a lane file"));
+  }
+  if (absl::Status status = CheckHeader(path, header, size); !status.ok()) {
+    return status;
+  }
+  void* base = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+  if (base == MAP_FAILED) return FileError("cannot map", path);
+  return std::unique_ptr<LaneFile>(
+      new LaneFile(path, static_cast<unsigned char*>(base), size, header));
+}
+
+LaneFile::~LaneFile() { munmap(base_, size_); }
+
+absl::Status LaneFile::Remove() {
+  if (unlink(path_.c_str()) != 0) return FileError("cannot remove", path_);
+  return absl::OkStatus();
+}
+
+}  // namespace flightrec::lane

@@ -1,0 +1,118 @@
+#include "services/tracer/lane/lane_file.h"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <cstring>
+#include <fstream>
+#include <memory>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "services/tracer/lane/layout.h"
+
+namespace flightrec::lane {
+namespace {
+
+constexpr LaneLimits kSmall = {2, 4096, 128};
+constexpr uint32_t kFunctions = 10;
+
+class LaneFileTest : public testing::Test {
+ protected:
+  ~LaneFileTest() override { unlink(path_.c_str()); }
+
+  absl::StatusOr<std::unique_ptr<LaneFile>> Create(const LaneLimits& limits) {
+    return LaneFile::Create(path_, limits, kFunctions, {42, 77, "boot"});
+  }
+  void Overwrite(size_t offset, char value) {
+    std::fstream file(path_, std::ios::in | std::ios::out | std::ios::binary);
+    file.seekp(static_cast<std::streamoff>(offset));
+    file.put(value);
+  }
+
+  const std::string path_ = testing::TempDir() + "/test.lane";
+};
+
+TEST_F(LaneFileTest, created__then_opens_with_the_same_places) {
+  const auto created = Create(kSmall);
+  ASSERT_TRUE(created.ok()) << created.status();
+  (*created)->control(1).tid = 5;
+  (*created)->shadow(1)[127].path = 6;
+  const auto opened = LaneFile::Open(path_);
+  ASSERT_TRUE(opened.ok()) << opened.status();
+  EXPECT_EQ((*opened)->header().pid, 42u);
+  EXPECT_EQ((*opened)->header().process_start_ticks, 77u);
+  EXPECT_STREQ((*opened)->header().boot_id, "boot");
+  EXPECT_EQ((*opened)->control(1).tid, 5u);
+  EXPECT_EQ((*opened)->shadow(1)[127].path, 6u);
+}
+
+// FORMAT.md has the same numbers.
+TEST_F(LaneFileTest, layout__then_as_the_format_page_says) {
+  const auto file = Create(kSmall);
+  ASSERT_TRUE(file.ok()) << file.status();
+  const FileHeader& layout = (*file)->layout();
+  EXPECT_EQ(layout.header_bytes, 4096u);
+  EXPECT_EQ(layout.drops_offset, 4096u);
+  EXPECT_EQ(layout.shadow_offset, 8192u);
+  EXPECT_EQ(layout.ring_offset, 12288u);
+  EXPECT_EQ(layout.slot_bytes, 16384u);
+  EXPECT_EQ((*file)->size(), 4096u + 2 * 16384u);
+  EXPECT_EQ(offsetof(FileHeader, version), 8u);
+  EXPECT_EQ(offsetof(FileHeader, slot_bytes), 24u);
+  EXPECT_EQ(offsetof(FileHeader, ring_bytes), 56u);
+  EXPECT_EQ(offsetof(FileHeader, boot_id), 72u);
+  EXPECT_EQ(offsetof(FileHeader, thread_ordinals), 128u);
+  EXPECT_EQ(offsetof(SlotControl, dropped_full), 192u);
+}
+
+TEST_F(LaneFileTest, limits_out_of_range__then_invalid_argument) {
+  for (const LaneLimits& limits :
+       {LaneLimits{0, 4096, 128}, LaneLimits{1025, 4096, 128}, LaneLimits{1, 5000, 128},
+        LaneLimits{1, 4096, 127}, LaneLimits{1024, 1u << 20, 131072}}) {
+    EXPECT_EQ(Create(limits).status().code(), absl::StatusCode::kInvalidArgument);
+  }
+}
+
+TEST_F(LaneFileTest, folder_missing__then_failed_precondition) {
+  EXPECT_EQ(LaneFile::Create("/nonexistent/a.lane", kSmall, 1, {}).status().code(),
+            absl::StatusCode::kFailedPrecondition);
+}
+
+TEST_F(LaneFileTest, other_magic__then_data_loss) {
+  ASSERT_TRUE(Create(kSmall).ok());
+  Overwrite(0, 'X');
+  EXPECT_EQ(LaneFile::Open(path_).status().code(), absl::StatusCode::kDataLoss);
+}
+
+TEST_F(LaneFileTest, newer_version__then_unimplemented) {
+  ASSERT_TRUE(Create(kSmall).ok());
+  Overwrite(offsetof(FileHeader, version), 2);
+  EXPECT_EQ(LaneFile::Open(path_).status().code(), absl::StatusCode::kUnimplemented);
+}
+
+TEST_F(LaneFileTest, any_damaged_layout_byte__then_data_loss) {
+  for (size_t offset = offsetof(FileHeader, header_bytes); offset < offsetof(FileHeader, pid);
+       ++offset) {
+    const bool features = offset >= offsetof(FileHeader, required_features) &&
+                          offset < offsetof(FileHeader, slot_bytes);
+    // 123 functions take as much room as 10.
+    if (features || offset == offsetof(FileHeader, function_count)) continue;
+    unlink(path_.c_str());
+    ASSERT_TRUE(Create(kSmall).ok());
+    Overwrite(offset, '\x7B');
+    EXPECT_EQ(LaneFile::Open(path_).status().code(), absl::StatusCode::kDataLoss) << offset;
+  }
+}
+
+TEST_F(LaneFileTest, truncated__then_data_loss) {
+  ASSERT_TRUE(Create(kSmall).ok());
+  for (const off_t size : {0, 100, 4096, 20000}) {
+    ASSERT_EQ(truncate(path_.c_str(), size), 0);
+    EXPECT_EQ(LaneFile::Open(path_).status().code(), absl::StatusCode::kDataLoss) << size;
+  }
+}
+
+}  // namespace
+}  // namespace flightrec::lane

@@ -1,0 +1,85 @@
+#include "services/tracer/lane/lane_reader.h"
+
+namespace flightrec::lane {
+namespace {
+
+uint64_t Relaxed(const uint64_t& value) {
+  // Relaxed: counters that only grow; the next question sees what this missed.
+  return __atomic_load_n(&value, __ATOMIC_RELAXED);
+}
+
+uint64_t Advance(uint64_t now, uint64_t& seen) {
+  const uint64_t difference = now - seen;
+  seen = now;
+  return difference;
+}
+
+}  // namespace
+
+LaneReader::LaneReader(const LaneFile& file) : file_(file), slots_(file.layout().slot_count) {}
+
+std::vector<LaneThread> LaneReader::Threads() const {
+  std::vector<LaneThread> threads;
+  for (uint32_t slot = 0; slot < slots_.size(); ++slot) {
+    const SlotControl& control = file_.control(slot);
+    // Acquire: pairs with the release at the end of registration.
+    if (__atomic_load_n(&control.state, __ATOMIC_ACQUIRE) != kActive) continue;
+    threads.push_back({slot, control.tid, control.thread_ordinal, control.start_ticks});
+  }
+  return threads;
+}
+
+size_t LaneReader::Drain(uint32_t slot, absl::Span<CallRecord> out) {
+  return Consume(file_.ring(slot), out.data(), out.size());
+}
+
+Losses LaneReader::TakeLosses(uint32_t slot) {
+  const SlotControl& control = file_.control(slot);
+  SlotMemory& memory = slots_[slot];
+  Losses losses;
+  losses.full = Advance(Relaxed(control.dropped_full), memory.full);
+  losses.depth = Advance(Relaxed(control.dropped_depth), memory.depth);
+  losses.migrated = Advance(Relaxed(control.dropped_migrated), memory.migrated);
+  if (losses.full + losses.depth + losses.migrated == 0) return losses;
+  const uint32_t functions = file_.layout().function_count;
+  memory.drops.resize(functions);
+  for (uint32_t i = 0; i < functions; ++i) {
+    const uint64_t calls = Advance(Relaxed(file_.drops(slot)[i]), memory.drops[i]);
+    if (calls != 0) losses.functions.push_back({i, calls});
+  }
+  return losses;
+}
+
+std::vector<OpenCall> LaneReader::OpenCalls(uint32_t slot) const {
+  const OpenCallEntry* entries = file_.shadow(slot);
+  std::vector<OpenCall> calls;
+  uint32_t gap = 0;
+  // Entry 0 is the root. Dead entries between open ones have no start; beyond
+  // a page of them nothing was ever open.
+  constexpr uint32_t kEntriesPerPage = kPageBytes / sizeof(OpenCallEntry);
+  for (uint32_t i = 1; i < file_.layout().shadow_entries; ++i) {
+    // Acquire: pairs with the store of the start, which comes last.
+    const uint64_t start = __atomic_load_n(&entries[i].start_ticks, __ATOMIC_ACQUIRE);
+    if (start == 0) {
+      if (++gap > kEntriesPerPage) break;
+      continue;
+    }
+    gap = 0;
+    if (entries[i].function_index >= file_.layout().function_count) continue;
+    calls.push_back({start, entries[i].path, entries[i].function_index, entries[i].ordinal_low});
+  }
+  return calls;
+}
+
+Refusals LaneReader::refusals() const {
+  const FileHeader& header = file_.header();
+  return {Relaxed(header.refused_by_limit), Relaxed(header.refused_by_memory),
+          Relaxed(header.refused_calls)};
+}
+
+void LaneReader::Release(uint32_t slot) {
+  // Release: pairs with the acquire of the thread that claims the slot.
+  __atomic_store_n(&file_.control(slot).state, kFree, __ATOMIC_RELEASE);
+}
+
+}  // namespace flightrec::lane

@@ -1,0 +1,93 @@
+// The tracer's end of a lane file: takes records, losses and open calls out of
+// the slots of a process.
+//
+// One reader per lane file, used by one thread at a time. Reads what the traced
+// process writes at the same moment and trusts none of it: numbers out of range
+// are skipped. Decides nothing about when a thread has ended: Release is the
+// caller's to call.
+#ifndef SERVICES_TRACER_LANE_LANE_READER_H_
+#define SERVICES_TRACER_LANE_LANE_READER_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "absl/types/span.h"
+#include "services/tracer/lane/lane_file.h"
+#include "services/tracer/lane/layout.h"
+
+namespace flightrec::lane {
+
+struct LaneThread {
+  uint32_t slot = 0;
+  uint32_t tid = 0;
+  uint64_t ordinal = 0;      // order of registration, from 1
+  uint64_t start_ticks = 0;  // raw TSC at registration
+};
+
+// A call that has not ended, or that was open when its thread ended.
+struct OpenCall {
+  uint64_t start_ticks = 0;
+  uint64_t path = 0;
+  uint32_t function_index = 0;
+  uint32_t ordinal_low = 0;
+};
+
+struct FunctionLoss {
+  uint32_t function_index = 0;
+  uint64_t calls = 0;
+};
+
+// Calls without a record, since the last question about the same thread.
+struct Losses {
+  uint64_t full = 0;                    // the lane was full
+  uint64_t depth = 0;                   // deeper than the limit
+  uint64_t migrated = 0;                // ended on another thread than it began on
+  std::vector<FunctionLoss> functions;  // sums up to the three
+};
+
+// Threads that got no lane, since the start of the process.
+struct Refusals {
+  uint64_t by_limit = 0;
+  uint64_t by_memory = 0;
+  uint64_t calls = 0;  // calls seen in those threads
+};
+
+class LaneReader {
+ public:
+  // `file` must outlive the reader.
+  explicit LaneReader(const LaneFile& file);
+
+  // Registered threads whose slot was not released, in slot order.
+  std::vector<LaneThread> Threads() const;
+
+  // Takes up to out.size() records of a slot, oldest first.
+  size_t Drain(uint32_t slot, absl::Span<CallRecord> out);
+
+  Losses TakeLosses(uint32_t slot);
+
+  // From the outermost call to the innermost; of a running thread a snapshot
+  // of a moment that may be torn at its upper end.
+  std::vector<OpenCall> OpenCalls(uint32_t slot) const;
+
+  Refusals refusals() const;
+
+  // Gives the slot of an ended thread to the next one. Everything wanted from
+  // it has been taken, and no other thread may run on its block any more.
+  void Release(uint32_t slot);
+
+ private:
+  struct SlotMemory {
+    uint64_t full = 0;
+    uint64_t depth = 0;
+    uint64_t migrated = 0;
+    std::vector<uint64_t> drops;  // per function; empty until the first drop
+  };
+
+  const LaneFile& file_;
+  std::vector<SlotMemory> slots_;
+};
+
+}  // namespace flightrec::lane
+
+#endif  // SERVICES_TRACER_LANE_LANE_READER_H_

@@ -1,0 +1,103 @@
+// The bytes of a lane file: what the agent inside a traced process and the
+// tracer outside agree on. FORMAT.md beside this file is the prose.
+//
+// Plain data and constants, freestanding (also compiled into the agent). All
+// places are offsets: both sides map the file at different addresses. Fields
+// marked "atomic" are only touched through __atomic builtins or, in the stubs,
+// by single aligned stores; each states its order. Does not create or check a
+// file: see lane_file.h.
+#ifndef SERVICES_TRACER_LANE_LAYOUT_H_
+#define SERVICES_TRACER_LANE_LAYOUT_H_
+
+#include <stddef.h>
+#include <stdint.h>
+
+namespace flightrec::lane {
+
+inline constexpr char kMagic[8] = {'F', 'R', 'L', 'A', 'N', 'E', 0, 1};
+inline constexpr uint32_t kVersion = 1;
+inline constexpr uint64_t kPageBytes = 4096;
+
+inline constexpr uint32_t kMaxThreads = 1024;
+inline constexpr uint32_t kMaxFunctions = 1u << 20;
+inline constexpr uint32_t kMinRingBytes = 4096;
+inline constexpr uint32_t kMaxRingBytes = 256u << 20;
+inline constexpr uint32_t kMinShadowEntries = 128;
+inline constexpr uint32_t kMaxShadowEntries = 1u << 22;
+
+// One finished call, written by the thread that made it when the call ends.
+struct CallRecord {
+  uint64_t start_ticks;     // raw TSC
+  uint64_t end_ticks;       // raw TSC
+  uint64_t path;            // common/path/path.h, this function included
+  uint32_t function_index;  // dense, per process
+  uint32_t ordinal_low;     // low half of the call's entry ordinal
+};
+static_assert(sizeof(CallRecord) == 32);
+
+// One call that has begun and not ended. Entry 0 of a slot is the root: its
+// path is kRootPath, its start_ticks stay 0.
+struct OpenCallEntry {
+  uint64_t start_ticks;  // atomic; 0: nothing open here. Written after the rest.
+  uint64_t path;
+  uint32_t function_index;
+  uint32_t ordinal_low;
+  uint64_t reserved;
+};
+static_assert(sizeof(OpenCallEntry) == 32);
+
+enum SlotState : uint32_t {
+  kFree = 0,     // set by the tracer (release); taken by a thread (acquire CAS)
+  kClaimed = 1,  // set by a thread that is filling the control page
+  kActive = 2,   // set by that thread (release); read by the tracer (acquire)
+};
+
+// First page of a slot.
+struct SlotControl {
+  uint32_t state;  // atomic SlotState
+  uint32_t tid;
+  uint64_t thread_pointer;  // fs base
+  uint64_t thread_ordinal;  // order of registration in the process, from 1
+  uint64_t start_ticks;     // raw TSC at registration
+  uint64_t ring_populated;  // bytes of the ring known to have memory; producer
+  uint64_t reserved[3];
+  // Byte positions in the ring; they only grow, across threads of a slot too.
+  alignas(64) uint64_t head;  // atomic, producer: release; consumer: acquire
+  alignas(64) uint64_t tail;  // atomic, consumer: release; producer: acquire
+  // Calls that gave no record, by cause. Atomic, relaxed, producer only.
+  alignas(64) uint64_t dropped_full;  // the ring was full
+  uint64_t dropped_depth;             // deeper than the shadow stack
+  uint64_t dropped_migrated;          // ended on another thread
+};
+static_assert(offsetof(SlotControl, head) == 64);
+static_assert(offsetof(SlotControl, tail) == 128);
+
+// First page of the file.
+struct FileHeader {
+  char magic[8];
+  uint32_t version;
+  uint32_t header_bytes;  // offset of slot 0
+  uint64_t required_features;
+  uint64_t slot_bytes;      // distance of two slots
+  uint32_t slot_count;      // thread limit
+  uint32_t function_count;  // length of a slot's drop counters
+  uint32_t drops_offset;    // in a slot: uint64_t[function_count], atomic
+  uint32_t shadow_offset;   // in a slot: OpenCallEntry[shadow_entries]
+  uint32_t shadow_entries;
+  uint32_t ring_offset;  // in a slot: ring_bytes bytes of CallRecord
+  uint32_t ring_bytes;   // power of two
+  uint32_t pid;
+  uint64_t process_start_ticks;  // field 22 of /proc/PID/stat
+  char boot_id[40];              // text, 0-terminated
+  // Atomic, relaxed; written by the threads of the process.
+  alignas(64) uint64_t thread_ordinals;  // registrations so far
+  uint64_t refused_by_limit;             // threads: every slot was taken
+  uint64_t refused_by_memory;            // threads: tmpfs had no room
+  uint64_t refused_calls;                // entries seen in refused threads
+};
+static_assert(sizeof(FileHeader) <= kPageBytes);
+static_assert(sizeof(SlotControl) <= kPageBytes);
+
+}  // namespace flightrec::lane
+
+#endif  // SERVICES_TRACER_LANE_LAYOUT_H_
