@@ -1,0 +1,165 @@
+#include "services/tracer/agent/shadow_stack.h"
+
+#include "services/tracer/agent/registration.h"
+#include "services/tracer/agent/system_call.h"
+#include "services/tracer/agent/thread.h"
+
+namespace flightrec::agent {
+namespace {
+
+constexpr int32_t kOnSignalStack = 1;  // SS_ONSTACK
+constexpr int32_t kNoSignalStack = 2;  // SS_DISABLE
+
+struct SignalStack {  // stack_t
+  uint64_t low;
+  int32_t flags;
+  int32_t padding;
+  uint64_t size;
+};
+
+bool OnOwnStack(const ThreadBlock& block, uint64_t address) {
+  return block.stack_low <= address && address < block.stack_high;
+}
+
+// A signal stack may lie inside the thread's stack; then addresses do not tell
+// which of two frames is the older one.
+bool SignalStackIsInUse() {
+  SignalStack stack = {};
+  if (SystemCall(kSysSigaltstack, 0, reinterpret_cast<uint64_t>(&stack)) < 0) {
+    return true;
+  }
+  return (stack.flags & kNoSignalStack) == 0 && (stack.flags & kOnSignalStack) != 0;
+}
+
+// The thread left its signal stack by longjmp: nothing on it is alive.
+bool IsOnUnusedSignalStack(uint64_t address) {
+  SignalStack stack = {};
+  if (SystemCall(kSysSigaltstack, 0, reinterpret_cast<uint64_t>(&stack)) < 0 ||
+      (stack.flags & (kOnSignalStack | kNoSignalStack)) != 0) {
+    return false;
+  }
+  return address - stack.low < stack.size;
+}
+
+// A handler that jumped out of a half-written record leaves the head behind for
+// good: once everything visible is consumed, the ring starts over there.
+void DropOrRestart(const AgentState& state, ThreadBlock& block, const lane::Ring& ring,
+                   uint32_t function_index, uint64_t limit) {
+  lane::SlotControl* control = ring.control;
+  // Relaxed: only this thread writes the head.
+  const uint64_t head = __atomic_load_n(&control->head, __ATOMIC_RELAXED);
+  if (head + ring.size == limit && block.reserved == limit) {
+    control->dropped_full += (block.reserved - head) / sizeof(lane::CallRecord);
+    block.reserved = head;
+  }
+  CountDrop(state, block, function_index, &control->dropped_full);
+}
+
+void Record(const AgentState& state, ThreadBlock& block, const lane::OpenCallEntry& call,
+            uint64_t end_ticks) {
+  const lane::Ring ring = RingOf(state, block);
+  const lane::CallRecord record = {call.start_ticks, end_ticks, call.path, call.function_index,
+                                   call.ordinal_low};
+  while (!lane::Publish(ring, &block.reserved, block.ring_limit, record)) {
+    lane::SlotControl* control = ring.control;
+    while (control->ring_populated < ring.size && block.reserved >= control->ring_populated) {
+      if (!GrowRing(state, block)) break;
+    }
+    uint64_t limit = lane::WriteLimit(ring);
+    if (control->ring_populated < ring.size && control->ring_populated < limit) {
+      limit = control->ring_populated;
+    }
+    // A signal handler may have come as far meanwhile, so only the place
+    // decides, not the limit that was known before.
+    if (block.reserved >= limit) {
+      DropOrRestart(state, block, ring, call.function_index, limit);
+      return;
+    }
+    block.ring_limit = limit;
+  }
+}
+
+// Takes one entry out of use; records its call if it is still open.
+void Retire(const AgentState& state, ThreadBlock& block, ShadowEntry* entry, uint64_t end_ticks,
+            uint64_t slot_value) {
+  lane::OpenCallEntry* shared = Shared(state, entry);
+  if (shared->start_ticks != 0) Record(state, block, *shared, end_ticks);
+  // Relaxed: the tracer may take it for open or not, both are right now.
+  __atomic_store_n(&shared->start_ticks, 0, __ATOMIC_RELAXED);
+  entry->slot = slot_value;
+}
+
+enum class Verdict { kAlive, kDead };
+
+Verdict Judge(const AgentState& state, const ThreadBlock& block, const ShadowEntry& entry,
+              uint64_t slot) {
+  if (entry.slot == 0) return Verdict::kAlive;
+  if (entry.slot == kDeadSlot) return Verdict::kDead;
+  if (entry.slot == slot) {
+    // A tail call finds the stub of the function it replaces at its slot.
+    return IsInStubs(state, *reinterpret_cast<uint64_t*>(slot)) ? Verdict::kAlive : Verdict::kDead;
+  }
+  const bool entry_on_own = OnOwnStack(block, entry.slot);
+  if (!OnOwnStack(block, slot)) return Verdict::kAlive;
+  if (!entry_on_own) {
+    return IsOnUnusedSignalStack(entry.slot) ? Verdict::kDead : Verdict::kAlive;
+  }
+  if (entry.slot > slot) return Verdict::kAlive;
+  // A living frame still returns into its stub.
+  if (!IsInStubs(state, *reinterpret_cast<uint64_t*>(entry.slot))) {
+    return Verdict::kDead;
+  }
+  return SignalStackIsInUse() ? Verdict::kAlive : Verdict::kDead;
+}
+
+}  // namespace
+
+bool IsInStubs(const AgentState& state, uint64_t address) {
+  for (uint64_t i = 0; i < state.region_count; ++i) {
+    const Region& region = state.regions[i];
+    if (address - region.low < region.high - region.low) return true;
+  }
+  return false;
+}
+
+ShadowEntry* FindBySlot(uint64_t shadow_base, uint64_t top, uint64_t slot) {
+  for (ShadowEntry* entry = At(top) - 1; entry > At(shadow_base); --entry) {
+    if (entry->slot == slot) return entry;
+  }
+  return nullptr;
+}
+
+void PopDead(const AgentState& state, ThreadBlock& block, uint64_t slot) {
+  const uint64_t now = ReadTicks();
+  ShadowEntry* root = At(block.shadow_base);
+  while (At(block.top) - 1 > root) {
+    ShadowEntry* entry = At(block.top) - 1;
+    if (Judge(state, block, *entry, slot) == Verdict::kAlive) return;
+    Retire(state, block, entry, now, 0);
+    block.top = reinterpret_cast<uint64_t>(entry);
+  }
+}
+
+void PopReturning(const AgentState& state, ThreadBlock& block, ShadowEntry* entry, uint64_t slot,
+                  uint64_t end_ticks) {
+  // The system call only if there is something to decide.
+  const bool on_own = At(block.top) - 1 > entry && OnOwnStack(block, slot) && !SignalStackIsInUse();
+  while (At(block.top) - 1 > entry) {
+    ShadowEntry* above = At(block.top) - 1;
+    const bool dead =
+        above->slot == kDeadSlot || above->slot == slot ||
+        (on_own && (above->slot == 0 || (OnOwnStack(block, above->slot) && above->slot < slot))) ||
+        (on_own && !OnOwnStack(block, above->slot) && IsOnUnusedSignalStack(above->slot));
+    if (!dead) break;
+    Retire(state, block, above, end_ticks, 0);
+    block.top = reinterpret_cast<uint64_t>(above);
+  }
+  if (At(block.top) - 1 == entry) {
+    Retire(state, block, entry, end_ticks, 0);
+    block.top = reinterpret_cast<uint64_t>(entry);
+  } else {
+    Retire(state, block, entry, end_ticks, kDeadSlot);
+  }
+}
+
+}  // namespace flightrec::agent

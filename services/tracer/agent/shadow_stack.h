@@ -1,0 +1,32 @@
+// The calling thread's shadow stack where the stubs' assumptions do not hold:
+// entries whose frames were left by an exception or longjmp, entries of other
+// stacks, a full ring.
+//
+// Freestanding; for the thread that owns the block. Never takes an entry away
+// that a frame may still return through: what cannot be proved dead is kept.
+#ifndef SERVICES_TRACER_AGENT_SHADOW_STACK_H_
+#define SERVICES_TRACER_AGENT_SHADOW_STACK_H_
+
+#include "services/tracer/agent/state.h"
+
+namespace flightrec::agent {
+
+// Takes dead entries off the top before a call is entered whose return address
+// is at `slot`; each is recorded as a call that ends now.
+void PopDead(const AgentState& state, ThreadBlock& block, uint64_t slot);
+
+// Ends the call of `entry`, which returns through `slot`: takes dead entries
+// above it away, records it, and takes it off unless live entries are above.
+void PopReturning(const AgentState& state, ThreadBlock& block, ShadowEntry* entry, uint64_t slot,
+                  uint64_t end_ticks);
+
+// The entry at `slot` in the shadow stack that belongs to `block`, searched
+// from `top` down; nullptr if there is none.
+ShadowEntry* FindBySlot(uint64_t shadow_base, uint64_t top, uint64_t slot);
+
+// A stub called the function: `address` is where it returns to.
+bool IsInStubs(const AgentState& state, uint64_t address);
+
+}  // namespace flightrec::agent
+
+#endif  // SERVICES_TRACER_AGENT_SHADOW_STACK_H_

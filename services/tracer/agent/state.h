@@ -1,0 +1,122 @@
+// The agent's private memory inside a traced process: what the stubs reach
+// through the gs base, and what the agent's functions get as their argument.
+//
+// Plain data, freestanding; written by the tracer before the first hook is
+// live, afterwards by the thread that owns the block. Not shared with the
+// tracer and not versioned: agent, stubs and tracer are of one build.
+#ifndef SERVICES_TRACER_AGENT_STATE_H_
+#define SERVICES_TRACER_AGENT_STATE_H_
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "services/tracer/lane/layout.h"
+
+namespace flightrec::agent {
+
+inline constexpr uint32_t kMaxRegions = 16;
+inline constexpr uint32_t kRefusedBlocks = 1024;
+// Memory of shared shadow and ring is taken in steps of this, by the thread
+// that needs it: a full tmpfs then is an error code and not a SIGBUS.
+inline constexpr uint64_t kPopulateBytes = 64 * 1024;
+
+// Control flow of one hooked call. Private to the process and copied by fork: a
+// forked child returns through the frames of its parent.
+struct ShadowEntry {
+  uint64_t return_address;
+  // Address of the return address on the stack. 0: taken by a stub that has
+  // not written it yet. kDeadSlot: over, but something above it may live.
+  uint64_t slot;
+  uint64_t caller_rbx;
+  uint64_t reserved;
+};
+static_assert(sizeof(ShadowEntry) == 32);
+static_assert(sizeof(ShadowEntry) == sizeof(lane::OpenCallEntry));
+
+inline constexpr uint64_t kDeadSlot = 1;
+// Slot of entry 0: above every stack, so the entry is never found dead.
+inline constexpr uint64_t kRootSlot = ~uint64_t{0};
+
+enum BlockKind : uint64_t { kUnregistered = 0, kRegistered = 1, kRefused = 2 };
+
+// A thread's gs base points here. In pages that fork wipes: in the child owner
+// is 0, so every hook finds that the block is not its own.
+struct alignas(128) ThreadBlock {
+  uint64_t owner;         // fs base of the thread
+  uint64_t top;           // ShadowEntry*: the next free one
+  uint64_t shadow_limit;  // ShadowEntry*: entries from here on need SlowEntry
+  uint64_t next_ordinal;
+  uint64_t reserved;    // position in the ring behind the last taken record
+  uint64_t ring_limit;  // position from which on SlowExit decides
+  uint64_t control;     // lane::SlotControl*
+  uint64_t kind;
+  uint64_t shadow_base;  // ShadowEntry*: the root entry
+  uint64_t stack_low;    // bounds of the thread's own stack; 0, 0: unknown
+  uint64_t stack_high;
+};
+static_assert(sizeof(ThreadBlock) == 128);
+static_assert(offsetof(ThreadBlock, stack_high) < 128);
+
+// In the same wiped pages, before the blocks.
+struct alignas(128) BlockArea {
+  uint64_t alive;  // 1; 0 in a forked child
+};
+
+// Stubs near one module.
+struct Region {
+  uint64_t low;              // first stub
+  uint64_t high;             // end of the last stub
+  uint64_t stub_bytes;       // distance of two stubs
+  uint64_t stub_fde;         // FDE relative to the start of a stub
+  uint64_t eh_frame_header;  // .eh_frame_hdr with one FDE for all return addresses
+};
+
+// Read-only for the agent.
+struct AgentState {
+  uint64_t blocks;      // BlockArea*, then unregistered, slots, refused
+  uint64_t header;      // lane::FileHeader*
+  uint64_t slots;       // slot 0
+  uint64_t slot_bytes;  // also the distance of two private shadow stacks
+  uint64_t shadows;     // ShadowEntry*: private shadow stack of slot 0
+  uint64_t drops_offset;
+  uint64_t shadow_offset;
+  uint64_t ring_offset;
+  uint64_t ring_bytes;
+  uint64_t shadow_entries;
+  uint64_t slot_count;
+  uint64_t main_thread_stack_low;  // ThreadBlock bounds of the first thread
+  uint64_t main_thread_stack_high;
+  uint64_t region_count;
+  Region regions[kMaxRegions];
+};
+
+// Indexes of the blocks behind BlockArea.
+inline constexpr uint64_t kUnregisteredBlock = 0;
+inline constexpr uint64_t kFirstSlotBlock = 1;
+
+constexpr uint64_t BlockAddress(uint64_t blocks, uint64_t index) {
+  return blocks + sizeof(BlockArea) + index * sizeof(ThreadBlock);
+}
+constexpr uint64_t BlockAreaBytes(uint64_t slot_count) {
+  return BlockAddress(0, kFirstSlotBlock + slot_count + kRefusedBlocks);
+}
+
+// What a stub hands to SlowEntry; lies in the stub.
+struct StubDescriptor {
+  uint64_t function_id;
+  uint32_t function_index;
+  uint32_t reserved;
+  uint64_t relocated;  // the function without its hook
+};
+
+// Starts the agent's image: offsets of its functions.
+struct ImageHeader {
+  uint32_t slow_entry;
+  uint32_t slow_exit;
+  uint32_t find_fde;
+  uint32_t find_object;
+};
+
+}  // namespace flightrec::agent
+
+#endif  // SERVICES_TRACER_AGENT_STATE_H_

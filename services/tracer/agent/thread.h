@@ -1,0 +1,74 @@
+// Where the agent finds the calling thread's block, lane slot and shadow stack.
+//
+// Freestanding, for the agent's code only; each function concerns the calling
+// thread. Makes no system calls.
+#ifndef SERVICES_TRACER_AGENT_THREAD_H_
+#define SERVICES_TRACER_AGENT_THREAD_H_
+
+#include "services/tracer/agent/state.h"
+#include "services/tracer/lane/layout.h"
+#include "services/tracer/lane/ring.h"
+
+namespace flightrec::agent {
+
+inline uint64_t ReadFsBase() {
+  uint64_t base;
+  asm volatile("rdfsbase %0" : "=r"(base));
+  return base;
+}
+
+inline ThreadBlock* CurrentBlock() {
+  ThreadBlock* base;
+  asm volatile("rdgsbase %0" : "=r"(base));
+  return base;
+}
+
+inline uint64_t ReadTicks() {
+  uint32_t low, high;
+  asm volatile("rdtsc" : "=a"(low), "=d"(high));
+  return low | (static_cast<uint64_t>(high) << 32);
+}
+
+inline BlockArea* Blocks(const AgentState& state) {
+  return reinterpret_cast<BlockArea*>(state.blocks);
+}
+
+inline ThreadBlock* BlockAt(const AgentState& state, uint64_t index) {
+  return reinterpret_cast<ThreadBlock*>(BlockAddress(state.blocks, index));
+}
+
+inline lane::FileHeader* Header(const AgentState& state) {
+  return reinterpret_cast<lane::FileHeader*>(state.header);
+}
+
+inline ShadowEntry* At(uint64_t address) { return reinterpret_cast<ShadowEntry*>(address); }
+
+// The part of an entry that the tracer sees.
+inline lane::OpenCallEntry* Shared(const AgentState& state, const ShadowEntry* entry) {
+  return reinterpret_cast<lane::OpenCallEntry*>(reinterpret_cast<uint64_t>(entry) - state.shadows +
+                                                state.slots + state.shadow_offset);
+}
+
+inline lane::SlotControl* Control(const ThreadBlock& block) {
+  return reinterpret_cast<lane::SlotControl*>(block.control);
+}
+
+inline lane::Ring RingOf(const AgentState& state, const ThreadBlock& block) {
+  return {Control(block), reinterpret_cast<unsigned char*>(block.control + state.ring_offset),
+          static_cast<uint32_t>(state.ring_bytes)};
+}
+
+// Only this thread adds, only the tracer reads: no read-modify-write needed
+// towards other threads; one add instruction, so signal handlers lose nothing.
+inline void CountOwn(uint64_t* counter) { asm volatile("incq %0" : "+m"(*counter) : : "cc"); }
+
+// One call of the function gave no record; `cause` is the slot's total for it.
+inline void CountDrop(const AgentState& state, const ThreadBlock& block, uint32_t function_index,
+                      uint64_t* cause) {
+  CountOwn(reinterpret_cast<uint64_t*>(block.control + state.drops_offset) + function_index);
+  CountOwn(cause);
+}
+
+}  // namespace flightrec::agent
+
+#endif  // SERVICES_TRACER_AGENT_THREAD_H_

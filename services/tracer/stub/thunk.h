@@ -1,0 +1,29 @@
+// Machine code that leads from stubs and hooks to the agent's functions.
+//
+// Pure functions, thread-safe; they write into no process. All addresses are
+// addresses in the traced process.
+#ifndef SERVICES_TRACER_STUB_THUNK_H_
+#define SERVICES_TRACER_STUB_THUNK_H_
+
+#include <cstdint>
+#include <vector>
+
+namespace flightrec::stub {
+
+// Called by the slow part of a stub's entry; never returns there.
+std::vector<uint8_t> EmitEntryThunk(uint64_t address, uint64_t agent_state, uint64_t slow_entry);
+
+// The same for the exit.
+std::vector<uint8_t> EmitExitThunk(uint64_t address, uint64_t agent_state, uint64_t slow_exit);
+
+enum class Answer { kFunctionResult, kZero };
+
+// Calls `function(rdi, rsi, agent_state)`. If the result is not 0, returns it
+// or zero to the caller; else goes on behind its last byte, where the relocated
+// original has to stand.
+std::vector<uint8_t> EmitQuestion(uint64_t address, uint64_t agent_state, uint64_t function,
+                                  Answer answer);
+
+}  // namespace flightrec::stub
+
+#endif  // SERVICES_TRACER_STUB_THUNK_H_

@@ -1,0 +1,152 @@
+#include "services/tracer/stub/unwind_table.h"
+
+#include <cstddef>
+
+#include "services/tracer/agent/state.h"
+#include "services/tracer/stub/code_buffer.h"
+#include "services/tracer/stub/stub.h"
+
+namespace flightrec::stub {
+namespace {
+
+// DWARF call frame instructions and registers (x86-64 psABI).
+constexpr uint8_t kNop = 0x00;
+constexpr uint8_t kAdvance4 = 0x04;
+constexpr uint8_t kSameValue = 0x08;
+constexpr uint8_t kDefCfa = 0x0C;
+constexpr uint8_t kDefCfaOffset = 0x0E;
+constexpr uint8_t kExpression = 0x10;
+constexpr uint8_t kValueExpression = 0x16;
+constexpr uint8_t kOffset = 0x80;   // | register
+constexpr uint8_t kRestore = 0xC0;  // | register
+constexpr uint8_t kOpLit1 = 0x31;
+constexpr uint8_t kOpMinus = 0x1C;
+constexpr uint8_t kOpBreg3 = 0x73;
+constexpr uint8_t kRbx = 3;
+constexpr uint8_t kRsp = 7;
+constexpr uint8_t kReturn = 16;
+
+// Starts a CIE or FDE: the length is filled in by Close.
+size_t Open(CodeBuffer& code) {
+  code.U32(0);
+  return code.size();
+}
+
+void Close(CodeBuffer& code, size_t start) {
+  while ((code.size() - start + 4) % 8 != 0) code.Bytes({kNop});
+  code.Bind(start - 4);
+}
+
+// Return address and rbx are in the shadow entry rbx points to; the stack
+// pointer is behind the place of the return address.
+//
+// The stub's frame is empty, so its CFA would be that of the frame below. The
+// unwinder tells frames apart by CFA and aborts if two are equal: in these rows
+// the CFA is one more than the stack pointer of the caller, which gets a rule
+// of its own.
+constexpr uint8_t kDistinct = 1;
+
+void InEntry(CodeBuffer& code) {
+  static_assert(offsetof(agent::ShadowEntry, return_address) == 0);
+  static_assert(offsetof(agent::ShadowEntry, caller_rbx) == 16);
+  code.Bytes({kExpression, kReturn, 2, kOpBreg3, 0});
+  code.Bytes({kExpression, kRbx, 2, kOpBreg3, 16});
+  code.Bytes({kValueExpression, kRsp, 2, kOpLit1, kOpMinus});
+}
+
+// The usual rules; the CFA of their rows has no kDistinct.
+void OnStack(CodeBuffer& code) {
+  code.Bytes({kOffset | kReturn, 1, kSameValue, kRbx});
+  code.Bytes({kRestore | kRsp});
+}
+
+// Advances from place to place and states the distance rsp -> CFA.
+class Rows {
+ public:
+  explicit Rows(CodeBuffer& code) : code_(code) {}
+
+  void At(uint32_t place, uint8_t cfa_offset) {
+    code_.Bytes({kAdvance4}).U32(place - place_);
+    code_.Bytes({kDefCfaOffset, cfa_offset});
+    place_ = place;
+  }
+
+ private:
+  CodeBuffer& code_;
+  uint32_t place_ = 0;
+};
+
+// Saved rbx of the entry part: at CFA-16 from its push until it is dropped.
+void StubRows(CodeBuffer& code) {
+  const StubPlaces& places = Places();
+  const auto saved_rbx = [&code] { code.Bytes({kOffset | kRbx, 2}); };
+  Rows rows(code);
+  rows.At(places.pushed_rbx, 16);
+  saved_rbx();
+  rows.At(places.pushed_rax, 24);
+  rows.At(places.pushed_rdx, 32);
+  rows.At(places.popped_rdx, 24);
+  rows.At(places.popped_rax, 16);
+  rows.At(places.call, 0);
+  // An unwinder looks for the return address - 1, inside the call.
+  rows.At(places.call + 1, kDistinct);
+  InEntry(code);
+  for (uint32_t i = 1; i <= 5; ++i) {
+    rows.At(places.returned + i, static_cast<uint8_t>(8 * i + kDistinct));
+  }
+  rows.At(places.restored_rbx, 40);
+  OnStack(code);
+  // pop rsi, rdx, rcx, rax at the end of the exit.
+  const uint32_t pops = places.slow_exit - 5;
+  for (uint32_t i = 1; i <= 4; ++i) {
+    rows.At(pops + i, static_cast<uint8_t>(40 - 8 * i));
+  }
+  rows.At(places.slow_exit, 40 + kDistinct);
+  InEntry(code);
+  rows.At(places.slow_entry, 32);
+  OnStack(code);
+  saved_rbx();
+}
+
+}  // namespace
+
+// CIE; FDE of a stub at address 0; FDE of [low, high); end mark; header:
+//   version 1, eh_frame_ptr absolute 8 bytes, count 4 bytes, table of pairs
+//   (start, FDE) as 4-byte distances from the header.
+UnwindTable EmitUnwindTable(uint64_t address, uint64_t low, uint64_t high) {
+  CodeBuffer code(address);
+  UnwindTable table;
+  const size_t cie = Open(code);
+  // id 0, version 1, "", code alignment 1, data alignment -8, return column;
+  // pointers are absolute.
+  code.U32(0).Bytes({1, 0, 1, 0x78, kReturn});
+  code.Bytes({kDefCfa, kRsp, 8, kOffset | kReturn, 1});
+  Close(code, cie);
+  const uint64_t cie_address = address;
+
+  table.stub_fde = code.here();
+  const size_t stub = Open(code);
+  code.U32(code.here() - cie_address).U64(0).U64(kStubBytes);
+  StubRows(code);
+  Close(code, stub);
+
+  const uint64_t region_fde = code.here();
+  const size_t region = Open(code);
+  code.U32(code.here() - cie_address).U64(low).U64(high - low);
+  code.Bytes({kDefCfaOffset, kDistinct});
+  InEntry(code);
+  Close(code, region);
+  code.U32(0).U32(0);
+
+  table.eh_frame_header = code.here();
+  constexpr uint8_t kUdata4 = 0x03;
+  constexpr uint8_t kDatarelSdata4 = 0x3B;
+  code.Bytes({1, 0x00, kUdata4, kDatarelSdata4});
+  code.U64(cie_address).U32(1);
+  code.U32(low - table.eh_frame_header);
+  code.U32(region_fde - table.eh_frame_header);
+  table.bytes = code.Take();
+  return table;
+}
+
+}  // namespace flightrec::stub

@@ -1,0 +1,26 @@
+// Unwind information for stubs: how an unwinder in the traced process gets from
+// a hooked function to its caller. While the function runs, rbx points to its
+// shadow entry, which holds the return address and the caller's rbx.
+//
+// Pure functions, thread-safe. Not for debuggers outside the process.
+#ifndef SERVICES_TRACER_STUB_UNWIND_TABLE_H_
+#define SERVICES_TRACER_STUB_UNWIND_TABLE_H_
+
+#include <cstdint>
+#include <vector>
+
+namespace flightrec::stub {
+
+// Addresses in the traced process of the parts of a table.
+struct UnwindTable {
+  std::vector<uint8_t> bytes;
+  uint64_t stub_fde = 0;         // exact at every instruction of a stub
+  uint64_t eh_frame_header = 0;  // finds an FDE right for return addresses
+};
+
+// For stubs in [low, high), within +-2 GiB of `address`.
+UnwindTable EmitUnwindTable(uint64_t address, uint64_t low, uint64_t high);
+
+}  // namespace flightrec::stub
+
+#endif  // SERVICES_TRACER_STUB_UNWIND_TABLE_H_
