@@ -1,0 +1,64 @@
+// A stopped process under ptrace: reads and writes its memory and makes system
+// calls in it.
+//
+// Only for the thread that became its tracer (inject/spawn.h). The process must
+// have one thread. Does not own the process: neither kills nor reaps it, except
+// that Resume-like calls notice its end.
+#ifndef SERVICES_TRACER_INJECT_REMOTE_PROCESS_H_
+#define SERVICES_TRACER_INJECT_REMOTE_PROCESS_H_
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/types/optional.h"
+#include "absl/types/span.h"
+
+namespace flightrec::inject {
+
+class RemoteProcess {
+ public:
+  // `pid` is stopped under the calling thread.
+  static absl::StatusOr<std::unique_ptr<RemoteProcess>> Adopt(pid_t pid);
+  ~RemoteProcess();
+  RemoteProcess(const RemoteProcess&) = delete;
+  RemoteProcess& operator=(const RemoteProcess&) = delete;
+
+  // Lets it run up to the instruction at `address`. A wait status if it ended
+  // before: then the process is gone and reaped.
+  absl::StatusOr<absl::optional<int>> RunTo(uint64_t address);
+
+  absl::Status Read(uint64_t address, absl::Span<uint8_t> out) const;
+  // Also into memory it may not write itself.
+  absl::Status Write(uint64_t address, absl::Span<const uint8_t> bytes);
+
+  // Makes the process run a system call. `what` names it in the error, which
+  // has the code that fits errno.
+  absl::StatusOr<uint64_t> SystemCall(const char* what, int64_t number,
+                                      std::vector<uint64_t> arguments);
+
+  absl::Status SetGsBase(uint64_t base);
+  absl::StatusOr<uint64_t> GsBase() const;
+
+  // Signals that came meanwhile are delivered. The process runs on.
+  absl::Status Detach();
+
+  pid_t pid() const { return pid_; }
+
+ private:
+  RemoteProcess(pid_t pid, int memory) : pid_(pid), memory_(memory) {}
+
+  absl::Status Step();
+
+  const pid_t pid_;
+  const int memory_;  // /proc/PID/mem, owned
+  std::vector<int> pending_signals_;
+};
+
+}  // namespace flightrec::inject
+
+#endif  // SERVICES_TRACER_INJECT_REMOTE_PROCESS_H_
