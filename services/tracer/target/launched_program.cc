@@ -1,0 +1,145 @@
+#include "services/tracer/target/launched_program.h"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <utility>
+
+#include "services/tracer/patch/planner.h"
+#include "services/tracer/symbols/module_reader.h"
+
+namespace flightrec::target {
+namespace {
+
+constexpr size_t kBatch = 4096;
+constexpr uint64_t kIdStep = 0x9E3779B97F4A7C15u;
+
+std::string ReadAll(int file) {
+  std::string text(static_cast<size_t>(lseek(file, 0, SEEK_END)), '\0');
+  const ssize_t count = pread(file, &text[0], text.size(), 0);
+  text.resize(count > 0 ? static_cast<size_t>(count) : 0);
+  return text;
+}
+
+}  // namespace
+
+LaunchedProgram::~LaunchedProgram() {
+  CloseInput();
+  if (output_ >= 0) close(output_);
+  if (error_output_ >= 0) close(error_output_);
+}
+
+bool LaunchedProgram::Start(const std::vector<std::string>& arguments) {
+  auto module = symbols::ReadModule(options_.program);
+  EXPECT_TRUE(module.ok()) << module.status();
+  if (!module.ok()) return false;
+  module_ = *std::move(module);
+  std::vector<uint32_t> all(module_.functions.size());
+  for (uint32_t i = 0; i < all.size(); ++i) all[i] = i;
+  for (const patch::Site& site : patch::Planner(module_).Plan(all).sites) {
+    symbols_.push_back(module_.functions[site.function].symbol);
+    options_.hooks.push_back({site, kIdStep * symbols_.size()});
+  }
+  int ends[2];
+  EXPECT_EQ(pipe2(ends, O_CLOEXEC), 0);
+  input_ = ends[1];
+  output_ = memfd_create("output", MFD_CLOEXEC);
+  error_output_ = memfd_create("errors", MFD_CLOEXEC);
+  options_.stdio = {ends[0], output_, error_output_};
+  options_.argv = {options_.program};
+  options_.argv.insert(options_.argv.end(), arguments.begin(), arguments.end());
+  options_.module = &module_;
+  options_.lane_directory = "/dev/shm";
+  auto process = TracedProcess::Launch(options_);
+  close(ends[0]);
+  EXPECT_TRUE(process.ok()) << process.status();
+  if (!process.ok()) return false;
+  process_ = *std::move(process);
+  reader_ = std::make_unique<lane::LaneReader>(process_->lane());
+  watch_ = std::make_unique<ThreadWatch>(process_->pid());
+  return true;
+}
+
+void LaunchedProgram::SendByte() { EXPECT_EQ(write(input_, "x", 1), 1); }
+
+void LaunchedProgram::CloseInput() {
+  if (input_ >= 0) close(input_);
+  input_ = -1;
+}
+
+void LaunchedProgram::TakeSlot(const lane::LaneThread& thread) {
+  std::vector<lane::CallRecord> batch(kBatch);
+  while (const size_t count = reader_->Drain(thread.slot, absl::MakeSpan(batch))) {
+    for (size_t i = 0; i < count; ++i) {
+      ASSERT_LT(batch[i].function_index, symbols_.size());
+      ++counts_[symbols_[batch[i].function_index]].recorded;
+      records_.push_back(batch[i]);
+    }
+  }
+  for (const lane::FunctionLoss& loss : reader_->TakeLosses(thread.slot).functions) {
+    counts_[symbols_[loss.function_index]].dropped += loss.calls;
+  }
+}
+
+void LaunchedProgram::TakeOpenCalls(const lane::LaneThread& thread) {
+  for (const lane::OpenCall& call : reader_->OpenCalls(thread.slot)) {
+    ++counts_[symbols_[call.function_index]].open;
+  }
+}
+
+size_t LaunchedProgram::DrainOnce() {
+  const std::vector<lane::LaneThread> threads = reader_->Threads();
+  const std::vector<EndedThread> ended = watch_->FindEnded(threads);
+  for (const lane::LaneThread& thread : threads) TakeSlot(thread);
+  size_t released = 0;
+  for (const EndedThread& end : ended) {
+    if (!end.releasable) continue;
+    TakeOpenCalls(end.thread);
+    reader_->Release(end.thread.slot);
+    ++released;
+  }
+  threads_seen_ += released;
+  return released;
+}
+
+Outcome LaunchedProgram::RunToEnd() {
+  CloseInput();
+  absl::optional<Outcome> outcome;
+  while (!outcome.has_value()) {
+    outcome = process_->WaitFor(absl::Microseconds(200));
+    if (!outcome.has_value()) DrainOnce();
+  }
+  return RunToEndUndrained();
+}
+
+Outcome LaunchedProgram::RunToEndUndrained() {
+  CloseInput();
+  const Outcome outcome = process_->Wait();
+  const std::vector<lane::LaneThread> threads = reader_->Threads();
+  threads_seen_ += threads.size();
+  for (const lane::LaneThread& thread : threads) {
+    TakeSlot(thread);
+    TakeOpenCalls(thread);
+  }
+  return outcome;
+}
+
+CallCounts LaunchedProgram::counts(const std::string& symbol) const {
+  const auto found = counts_.find(symbol);
+  return found == counts_.end() ? CallCounts() : found->second;
+}
+
+uint32_t LaunchedProgram::IndexOf(const std::string& symbol) const {
+  for (uint32_t i = 0; i < symbols_.size(); ++i) {
+    if (symbols_[i] == symbol) return i;
+  }
+  ADD_FAILURE() << symbol << " is not hooked";
+  return 0;
+}
+
+std::string LaunchedProgram::output() const { return ReadAll(output_); }
+std::string LaunchedProgram::error_output() const { return ReadAll(error_output_); }
+
+}  // namespace flightrec::target

@@ -1,0 +1,81 @@
+#include "services/tracer/target/proc_files.h"
+
+#include <dirent.h>
+#include <elf.h>
+
+#include <fstream>
+#include <sstream>
+
+#include "absl/cleanup/cleanup.h"
+#include "absl/status/status.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
+
+namespace flightrec::target {
+namespace {
+
+constexpr size_t kStartTicksField = 19;  // field 22, counted behind the name
+
+absl::StatusOr<std::string> ReadText(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  std::stringstream text;
+  text << file.rdbuf();
+  if (!file) return absl::NotFoundError(absl::StrCat("cannot read ", path));
+  return text.str();
+}
+
+}  // namespace
+
+absl::StatusOr<uint64_t> ReadStartTicks(const std::string& stat_path) {
+  const absl::StatusOr<std::string> text = ReadText(stat_path);
+  if (!text.ok()) return text.status();
+  // The name in parentheses may contain anything, parentheses too.
+  const size_t end = text->rfind(") ");
+  uint64_t ticks = 0;
+  if (end != std::string::npos) {
+    const std::vector<std::string> fields = absl::StrSplit(text->substr(end + 2), ' ');
+    if (fields.size() > kStartTicksField && absl::SimpleAtoi(fields[kStartTicksField], &ticks)) {
+      return ticks;
+    }
+  }
+  return absl::NotFoundError(absl::StrCat("no start time in ", stat_path));
+}
+
+absl::StatusOr<std::string> ReadBootId() {
+  const absl::StatusOr<std::string> text = ReadText("/proc/sys/kernel/random/boot_id");
+  if (!text.ok()) return text.status();
+  return std::string(absl::StripAsciiWhitespace(*text));
+}
+
+absl::StatusOr<EntryPoints> ReadEntryPoints(pid_t pid) {
+  const std::string path = absl::StrCat("/proc/", pid, "/auxv");
+  const absl::StatusOr<std::string> bytes = ReadText(path);
+  if (!bytes.ok()) return bytes.status();
+  EntryPoints entries;
+  for (size_t at = 0; at + sizeof(Elf64_auxv_t) <= bytes->size(); at += sizeof(Elf64_auxv_t)) {
+    Elf64_auxv_t item;
+    bytes->copy(reinterpret_cast<char*>(&item), sizeof(item), at);
+    if (item.a_type == AT_ENTRY) entries.program = item.a_un.a_val;
+    if (item.a_type == AT_BASE) entries.loader = item.a_un.a_val;
+  }
+  if (entries.program == 0) {
+    return absl::NotFoundError(absl::StrCat("no entry point in ", path));
+  }
+  return entries;
+}
+
+std::vector<pid_t> ListThreads(pid_t pid) {
+  std::vector<pid_t> threads;
+  DIR* folder = opendir(absl::StrCat("/proc/", pid, "/task").c_str());
+  if (folder == nullptr) return threads;
+  absl::Cleanup close_folder = [folder] { closedir(folder); };
+  while (const dirent* entry = readdir(folder)) {
+    pid_t tid = 0;
+    if (absl::SimpleAtoi(entry->d_name, &tid)) threads.push_back(tid);
+  }
+  return threads;
+}
+
+}  // namespace flightrec::target

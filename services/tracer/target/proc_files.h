@@ -1,0 +1,34 @@
+// What the kernel says about a process in /proc: when it started, where its
+// program begins, which threads it has.
+//
+// Thread-safe: reads files, keeps nothing. NOT_FOUND if the process is gone.
+#ifndef SERVICES_TRACER_TARGET_PROC_FILES_H_
+#define SERVICES_TRACER_TARGET_PROC_FILES_H_
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+
+namespace flightrec::target {
+
+// Field 22 of /proc/PID/stat or /proc/PID/task/TID/stat, in clock ticks.
+absl::StatusOr<uint64_t> ReadStartTicks(const std::string& stat_path);
+
+absl::StatusOr<std::string> ReadBootId();
+
+struct EntryPoints {
+  uint64_t program = 0;  // AT_ENTRY
+  uint64_t loader = 0;   // AT_BASE; 0 for a static program
+};
+absl::StatusOr<EntryPoints> ReadEntryPoints(pid_t pid);
+
+// Empty if the process has ended.
+std::vector<pid_t> ListThreads(pid_t pid);
+
+}  // namespace flightrec::target
+
+#endif  // SERVICES_TRACER_TARGET_PROC_FILES_H_

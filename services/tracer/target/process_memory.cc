@@ -1,0 +1,188 @@
+#include "services/tracer/target/process_memory.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "services/tracer/agent/agent_image.h"
+#include "services/tracer/inject/memory_map.h"
+
+namespace flightrec::target {
+namespace {
+
+constexpr uint64_t kPage = 4096;
+constexpr int kDontDump = 16;    // MADV_DONTDUMP
+constexpr int kWipeOnFork = 18;  // MADV_WIPEONFORK
+// The kernel keeps at least this below the top of the first stack free.
+constexpr uint64_t kMaxMainStack = uint64_t{128} << 20;
+
+uint64_t RoundUp(uint64_t value) { return (value + kPage - 1) & ~(kPage - 1); }
+
+template <typename T>
+absl::Span<const uint8_t> AsBytes(const T& value) {
+  return absl::MakeConstSpan(reinterpret_cast<const uint8_t*>(&value), sizeof(value));
+}
+
+}  // namespace
+
+absl::StatusOr<uint64_t> ProcessMemory::Map(const char* what, uint64_t address, uint64_t bytes,
+                                            int protection, int flags, int64_t file) {
+  return process_.SystemCall(what, SYS_mmap,
+                             {address, bytes, static_cast<uint64_t>(protection),
+                              static_cast<uint64_t>(flags), static_cast<uint64_t>(file), 0});
+}
+
+absl::Status ProcessMemory::Prepare() {
+  absl::Status status = MapLanes();
+  if (status.ok()) status = MapBlocks();
+  if (status.ok()) status = FindMainStack();
+  if (status.ok()) status = MapAgent();
+  return status;
+}
+
+absl::StatusOr<uint64_t> ProcessMemory::OpenLaneFile(uint64_t scratch) {
+  const std::string& path = lane_.path();
+  const absl::Status status = process_.Write(
+      scratch,
+      absl::MakeConstSpan(reinterpret_cast<const uint8_t*>(path.c_str()), path.size() + 1));
+  if (!status.ok()) return status;
+  return process_.SystemCall("opening the lane file", SYS_openat,
+                             {static_cast<uint64_t>(AT_FDCWD), scratch, O_RDWR | O_CLOEXEC});
+}
+
+// One reserved range: private shadow stacks, then the lane file, so that the
+// distance of an entry's two parts is the same constant for every slot.
+absl::Status ProcessMemory::MapLanes() {
+  const lane::FileHeader& layout = lane_.layout();
+  const uint64_t shadows_bytes = layout.slot_count * layout.slot_bytes;
+  constexpr int kReserve = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+  const absl::StatusOr<uint64_t> base =
+      Map("reserving memory for lanes", 0, shadows_bytes + lane_.size(), PROT_READ | PROT_WRITE,
+          kReserve);
+  if (!base.ok()) return base.status();
+  const absl::StatusOr<uint64_t> file = OpenLaneFile(*base);
+  if (!file.ok()) return file.status();
+  const absl::StatusOr<uint64_t> lanes =
+      Map("mapping the lane file", *base + shadows_bytes, lane_.size(), PROT_READ | PROT_WRITE,
+          MAP_SHARED | MAP_FIXED, static_cast<int64_t>(*file));
+  if (!lanes.ok()) return lanes.status();
+  // A root slot of zeros: no trace of the path may stay in the first stack.
+  const std::vector<uint8_t> zeros(lane_.path().size() + 1);
+  absl::Status status = process_.Write(*base, zeros);
+  if (status.ok()) {
+    status = process_.SystemCall("closing the lane file", SYS_close, {*file}).status();
+  }
+  if (status.ok()) {
+    status = process_
+                 .SystemCall("keeping lanes out of core dumps", SYS_madvise,
+                             {*base, shadows_bytes + lane_.size(), kDontDump})
+                 .status();
+  }
+  state_.header = *lanes;
+  state_.slots = *lanes + layout.header_bytes;
+  state_.slot_bytes = layout.slot_bytes;
+  state_.shadows = *base;
+  state_.drops_offset = layout.drops_offset;
+  state_.shadow_offset = layout.shadow_offset;
+  state_.ring_offset = layout.ring_offset;
+  state_.ring_bytes = layout.ring_bytes;
+  state_.shadow_entries = layout.shadow_entries;
+  state_.slot_count = layout.slot_count;
+  return status;
+}
+
+absl::Status ProcessMemory::MapBlocks() {
+  const uint64_t bytes = RoundUp(agent::BlockAreaBytes(lane_.layout().slot_count));
+  const absl::StatusOr<uint64_t> blocks =
+      Map("mapping thread blocks", 0, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS);
+  if (!blocks.ok()) return blocks.status();
+  state_.blocks = *blocks;
+  agent::BlockArea area = {};
+  area.alive = 1;
+  agent::ThreadBlock unregistered = {};
+  unregistered.owner = ~uint64_t{0};
+  absl::Status status = process_.Write(*blocks, AsBytes(area));
+  if (status.ok()) {
+    status = process_.Write(agent::BlockAddress(*blocks, agent::kUnregisteredBlock),
+                            AsBytes(unregistered));
+  }
+  if (status.ok()) {
+    status =
+        process_
+            .SystemCall("wiping thread blocks on fork", SYS_madvise, {*blocks, bytes, kWipeOnFork})
+            .status();
+  }
+  return status;
+}
+
+absl::Status ProcessMemory::FindMainStack() {
+  const absl::StatusOr<inject::MemoryMap> map = inject::MemoryMap::Read(process_.pid());
+  if (!map.ok()) return map.status();
+  struct rlimit limit = {};
+  prlimit(process_.pid(), RLIMIT_STACK, nullptr, &limit);
+  for (const inject::Mapping& mapping : map->mappings()) {
+    if (mapping.path != "[stack]") continue;
+    state_.main_thread_stack_high = mapping.high;
+    state_.main_thread_stack_low = mapping.high - std::min<uint64_t>(limit.rlim_cur, kMaxMainStack);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ProcessMemory::MapAgent() {
+  const absl::Span<const uint8_t> image = agent::ImageBytes();
+  const uint64_t image_bytes = RoundUp(image.size());
+  const uint64_t bytes = image_bytes + RoundUp(sizeof(agent::AgentState));
+  const absl::StatusOr<uint64_t> base =
+      Map("mapping the agent", 0, bytes, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS);
+  if (!base.ok()) return base.status();
+  image_ = *base;
+  state_address_ = *base + image_bytes;
+  return process_.Write(image_, image);
+}
+
+absl::StatusOr<RegionSpace> ProcessMemory::MapRegion(uint64_t low, uint64_t high, uint64_t bytes) {
+  const absl::StatusOr<inject::MemoryMap> map = inject::MemoryMap::Read(process_.pid());
+  if (!map.ok()) return map.status();
+  const absl::StatusOr<uint64_t> gap = map->FindGapNear(low, high, bytes);
+  if (!gap.ok()) return gap.status();
+  const absl::StatusOr<uint64_t> address =
+      Map("mapping stubs", *gap, RoundUp(bytes), PROT_READ | PROT_EXEC,
+          MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE);
+  if (!address.ok()) return address.status();
+  if (*address != *gap) {
+    return absl::FailedPreconditionError(absl::StrCat("stubs were mapped at ", absl::Hex(*address),
+                                                      " instead of ", absl::Hex(*gap),
+                                                      "; Linux 4.17 or newer is needed"));
+  }
+  return RegionSpace{*address, RoundUp(bytes)};
+}
+
+absl::Status ProcessMemory::AddRegion(const agent::Region& region) {
+  if (state_.region_count == agent::kMaxRegions) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat("more than ", agent::kMaxRegions, " modules with hooks"));
+  }
+  state_.regions[state_.region_count++] = region;
+  return absl::OkStatus();
+}
+
+absl::Status ProcessMemory::Activate() {
+  const absl::Status status = process_.Write(state_address_, AsBytes(state_));
+  if (!status.ok()) return status;
+  return process_.SetGsBase(agent::BlockAddress(state_.blocks, agent::kUnregisteredBlock));
+}
+
+stub::LaneGeometry ProcessMemory::geometry() const {
+  stub::LaneGeometry geometry;
+  geometry.shared_distance =
+      static_cast<int32_t>(state_.slots + state_.shadow_offset - state_.shadows);
+  geometry.ring_offset = static_cast<uint32_t>(state_.ring_offset);
+  geometry.ring_bytes = static_cast<uint32_t>(state_.ring_bytes);
+  return geometry;
+}
+
+}  // namespace flightrec::target

@@ -1,0 +1,69 @@
+// The memory the tracer adds to a process it traces: agent, lanes, shadow
+// stacks and thread blocks, and regions of stubs near the modules.
+//
+// For the thread that traces the process. Owns nothing of it: what is mapped
+// stays until the process ends. Patches no code and starts no thread.
+#ifndef SERVICES_TRACER_TARGET_PROCESS_MEMORY_H_
+#define SERVICES_TRACER_TARGET_PROCESS_MEMORY_H_
+
+#include <cstdint>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "services/tracer/agent/state.h"
+#include "services/tracer/inject/remote_process.h"
+#include "services/tracer/lane/lane_file.h"
+#include "services/tracer/stub/stub.h"
+
+namespace flightrec::target {
+
+// Code of one region while it is written.
+struct RegionSpace {
+  uint64_t address = 0;
+  uint64_t bytes = 0;
+};
+
+class ProcessMemory {
+ public:
+  // `process` and `lane` must outlive it.
+  ProcessMemory(inject::RemoteProcess& process, const lane::LaneFile& lane)
+      : process_(process), lane_(lane) {}
+
+  // Maps lanes, shadow stacks, thread blocks and the agent.
+  absl::Status Prepare();
+
+  // Readable and executable room near [low, high); written through the tracer.
+  absl::StatusOr<RegionSpace> MapRegion(uint64_t low, uint64_t high, uint64_t bytes);
+
+  // The unwinder is told about stubs added this way.
+  absl::Status AddRegion(const agent::Region& region);
+
+  // Last: the agent's state becomes what was added, and the thread finds the
+  // unregistered block.
+  absl::Status Activate();
+
+  stub::LaneGeometry geometry() const;
+  uint64_t agent_state() const { return state_address_; }
+  // Address of the agent's function with this offset in the image.
+  uint64_t AgentFunction(uint32_t offset) const { return image_ + offset; }
+
+ private:
+  absl::StatusOr<uint64_t> Map(const char* what, uint64_t address, uint64_t bytes, int protection,
+                               int flags, int64_t file = -1);
+  absl::Status MapLanes();
+  absl::Status MapBlocks();
+  absl::Status MapAgent();
+  absl::StatusOr<uint64_t> OpenLaneFile(uint64_t scratch);
+  absl::Status FindMainStack();
+
+  inject::RemoteProcess& process_;
+  const lane::LaneFile& lane_;
+  agent::AgentState state_ = {};
+  uint64_t image_ = 0;
+  uint64_t state_address_ = 0;
+};
+
+}  // namespace flightrec::target
+
+#endif  // SERVICES_TRACER_TARGET_PROCESS_MEMORY_H_

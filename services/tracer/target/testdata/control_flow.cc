@@ -1,0 +1,307 @@
+// Programs that leave functions in other ways than by returning, one for each
+// name of a scenario. The numbers of calls are in ../control_flow_test.cc.
+
+#include <pthread.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <sys/time.h>
+#include <sys/wait.h>
+#include <ucontext.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <stdexcept>
+#include <thread>
+#include <vector>
+
+#define COUNTED extern "C" __attribute__((noinline, noipa))
+
+volatile int sink;
+
+COUNTED int Leaf(int a) { return a + 1; }
+
+// Its first instruction is a call.
+asm(R"(
+  .text
+  .globl CallsFirst
+  .type CallsFirst, @function
+CallsFirst:
+  .cfi_startproc
+  call ThrowOrReturn
+  add $1, %eax
+  ret
+  .cfi_endproc
+  .size CallsFirst, .-CallsFirst
+)");
+extern "C" int CallsFirst(int value);
+COUNTED __attribute__((force_align_arg_pointer)) int ThrowOrReturn(int value) {
+  if (value < 0) throw value;
+  return value;
+}
+
+COUNTED int CallFirst() {
+  int result = 0;
+  try {
+    result = CallsFirst(1);
+    CallsFirst(-1);
+  } catch (int value) {
+    result += value;
+  }
+  return result;
+}
+
+COUNTED void ForkAndCount() {
+  sink = Leaf(sink);
+  const pid_t child = fork();
+  if (child == 0) {
+    for (int i = 0; i < 1000; ++i) sink = Leaf(sink);
+    sink = CallFirst();
+    return;  // through its parent's frames
+  }
+  int status = 0;
+  waitpid(child, &status, 0);
+  std::printf("child %d\n", WEXITSTATUS(status));
+  sink = Leaf(sink);
+}
+
+int Fork() {
+  const pid_t self = getpid();
+  ForkAndCount();
+  return getpid() == self ? 0 : 5;
+}
+
+struct Guard {
+  __attribute__((noinline, noipa)) ~Guard() { sink = Leaf(sink); }
+};
+
+COUNTED void ExitThread() {
+  Guard guard;
+  pthread_exit(nullptr);
+}
+
+COUNTED void* OuterOfExit(void*) {
+  Guard guard;
+  ExitThread();
+  return nullptr;
+}
+
+int ThreadExit() {
+  pthread_t thread;
+  pthread_create(&thread, nullptr, OuterOfExit, nullptr);
+  return pthread_join(thread, nullptr);
+}
+
+COUNTED void Fault(int depth) {
+  if (depth == 0) *reinterpret_cast<volatile int*>(8) = 1;
+  Fault(depth - 1);
+  sink = 1;
+}
+
+int Crash() {
+  for (int i = 0; i < 5; ++i) sink = Leaf(sink);
+  Fault(3);
+  return 0;
+}
+
+jmp_buf jump_target;
+
+COUNTED void JumpOut(int depth) {
+  if (depth == 0) longjmp(jump_target, 1);
+  JumpOut(depth - 1);
+  sink = 1;
+}
+
+COUNTED int JumpOften() {
+  volatile int rounds = 0;
+  if (setjmp(jump_target) != 0) rounds = rounds + 1;
+  sink = Leaf(sink);
+  if (rounds < 1000) JumpOut(3);
+  return rounds;
+}
+
+COUNTED void OnSignal(int) { sink = Leaf(sink); }
+
+COUNTED void JumpFromHandler(int) { siglongjmp(jump_target, 1); }
+
+void UseSignalStack(char* memory, size_t size, void (*handler)(int)) {
+  stack_t stack = {};
+  stack.ss_sp = memory;
+  stack.ss_size = size;
+  sigaltstack(&stack, nullptr);
+  struct sigaction action = {};
+  action.sa_handler = handler;
+  action.sa_flags = SA_ONSTACK | SA_NODEFER;
+  sigaction(SIGUSR1, &action, nullptr);
+}
+
+// The signal stack lies above the frames it interrupts, inside their stack.
+COUNTED int SignalStackInside() {
+  char memory[65536];
+  UseSignalStack(memory, sizeof(memory), OnSignal);
+  for (int i = 0; i < 100; ++i) {
+    sink = Leaf(sink);
+    raise(SIGUSR1);
+  }
+  stack_t none = {};
+  none.ss_flags = SS_DISABLE;
+  sigaltstack(&none, nullptr);
+  return 0;
+}
+
+COUNTED int SignalStackJump() {
+  static char memory[65536];
+  UseSignalStack(memory, sizeof(memory), JumpFromHandler);
+  volatile int rounds = 0;
+  if (sigsetjmp(jump_target, 1) != 0) rounds = rounds + 1;
+  if (rounds < 100) raise(SIGUSR1);
+  return 0;
+}
+
+volatile long ticks;
+volatile long rounds;
+COUNTED void OnTimer(int) {
+  ticks = ticks + 1;
+  sink = Leaf(sink);
+}
+
+// Interrupts the stubs themselves, at whatever instruction.
+COUNTED int Timer() {
+  struct sigaction action = {};
+  action.sa_handler = OnTimer;
+  sigaction(SIGALRM, &action, nullptr);
+  itimerval interval = {{0, 20}, {0, 20}};
+  setitimer(ITIMER_REAL, &interval, nullptr);
+  while (ticks < 5000) {
+    sink = Leaf(sink);
+    rounds = rounds + 1;
+  }
+  interval = {};
+  setitimer(ITIMER_REAL, &interval, nullptr);
+  return 0;
+}
+
+int TimerAndReport() {
+  Timer();
+  std::printf("%ld %ld\n", ticks, rounds);
+  return 0;
+}
+
+ucontext_t main_context;
+ucontext_t coroutine_context;
+
+COUNTED void Coroutine() {
+  for (int i = 0; i < 100; ++i) {
+    sink = Leaf(sink);
+    swapcontext(&coroutine_context, &main_context);
+  }
+}
+
+COUNTED int Resume() {
+  sink = Leaf(sink);
+  return swapcontext(&main_context, &coroutine_context);
+}
+
+int Coroutines() {
+  std::vector<char> stack(256 * 1024);
+  getcontext(&coroutine_context);
+  coroutine_context.uc_stack.ss_sp = stack.data();
+  coroutine_context.uc_stack.ss_size = stack.size();
+  coroutine_context.uc_link = &main_context;
+  makecontext(&coroutine_context, Coroutine, 0);
+  for (int i = 0; i < 101; ++i) Resume();
+  return 0;
+}
+
+// The empty asm keeps the compiler from making a loop of the recursion.
+COUNTED int Deep(int depth) {
+  if (depth == 0) return 0;
+  int below = Deep(depth - 1);
+  asm volatile("" : "+r"(below));
+  return below + 1;
+}
+
+int Depth() { return Deep(999) == 999 ? 0 : 1; }
+
+int Loop() {
+  for (int i = 0; i < 100000; ++i) sink = Leaf(sink);
+  return 0;
+}
+
+pthread_barrier_t all_there;
+
+COUNTED void* OneOfMany(void* argument) {
+  const int self = Leaf(static_cast<int>(reinterpret_cast<intptr_t>(argument)));
+  pthread_barrier_wait(&all_there);
+  return reinterpret_cast<void*>(static_cast<intptr_t>(Leaf(self)));
+}
+
+int ManyThreads() {
+  constexpr int kThreads = 20;
+  pthread_barrier_init(&all_there, nullptr, kThreads);
+  pthread_t threads[kThreads];
+  for (int i = 0; i < kThreads; ++i) {
+    pthread_create(&threads[i], nullptr, OneOfMany,
+                   reinterpret_cast<void*>(static_cast<intptr_t>(i)));
+  }
+  long sum = 0;
+  for (pthread_t thread : threads) {
+    void* result = nullptr;
+    pthread_join(thread, &result);
+    sum += reinterpret_cast<intptr_t>(result);
+  }
+  std::printf("sum %ld\n", sum);
+  return 0;
+}
+
+COUNTED void OneOfASeries() { sink = Leaf(sink); }
+
+// Starts the next thread when it reads a byte.
+int Series() {
+  char byte;
+  while (read(STDIN_FILENO, &byte, 1) == 1) std::thread(OneOfASeries).join();
+  return 0;
+}
+
+int Environment() {
+  const char* value = getenv("GREETING");
+  char folder[256];
+  if (value == nullptr || getcwd(folder, sizeof(folder)) == nullptr) return 1;
+  std::printf("%s from %s\n", value, folder);
+  std::fprintf(stderr, "to stderr\n");
+  return 0;
+}
+
+struct Scenario {
+  const char* name;
+  int (*run)();
+};
+
+constexpr Scenario kScenarios[] = {
+    {"call_first", CallFirst},
+    {"fork", Fork},
+    {"thread_exit", ThreadExit},
+    {"crash", Crash},
+    {"longjmp", JumpOften},
+    {"signal_stack_inside", SignalStackInside},
+    {"signal_stack_jump", SignalStackJump},
+    {"timer", TimerAndReport},
+    {"coroutines", Coroutines},
+    {"depth", Depth},
+    {"loop", Loop},
+    {"many_threads", ManyThreads},
+    {"series", Series},
+    {"environment", Environment},
+};
+
+int main(int argc, char** argv) {
+  for (const Scenario& scenario : kScenarios) {
+    if (argc == 2 && std::strcmp(argv[1], scenario.name) == 0) {
+      const int result = scenario.run();
+      std::fflush(stdout);
+      return result;
+    }
+  }
+  return 99;
+}

@@ -1,0 +1,47 @@
+#include "services/tracer/target/thread_watch.h"
+
+#include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
+#include "services/tracer/target/proc_files.h"
+
+namespace flightrec::target {
+
+uint64_t ThreadWatch::StartOf(uint32_t tid) const {
+  const absl::StatusOr<uint64_t> start =
+      ReadStartTicks(absl::StrCat("/proc/", pid_, "/task/", tid, "/stat"));
+  return start.ok() ? *start : 0;
+}
+
+std::vector<EndedThread> ThreadWatch::FindEnded(const std::vector<lane::LaneThread>& threads) {
+  std::vector<EndedThread> ended;
+  absl::flat_hash_map<uint32_t, uint64_t> registered;  // living, tid to start
+  for (const lane::LaneThread& thread : threads) {
+    const uint64_t now = StartOf(thread.tid);
+    const uint64_t first = starts_.try_emplace(thread.ordinal, now).first->second;
+    // Another start time: the tid belongs to a new thread.
+    if (now == 0 || now != first) {
+      ended.push_back({thread, false});
+    } else {
+      registered[thread.tid] = now;
+    }
+  }
+  if (ended.empty()) return ended;
+  // The youngest thread without a slot of its own. Only threads created after
+  // the ended one can have its gs base.
+  uint64_t youngest = 0;
+  for (const pid_t tid : ListThreads(pid_)) {
+    if (tid == pid_) continue;  // created by no thread of the process
+    const uint64_t start = StartOf(static_cast<uint32_t>(tid));
+    const auto found = registered.find(static_cast<uint32_t>(tid));
+    if (found != registered.end() && found->second == start) continue;
+    if (start > youngest) youngest = start;
+  }
+  for (EndedThread& thread : ended) {
+    const uint64_t start = starts_[thread.thread.ordinal];
+    thread.releasable = youngest < start || youngest == 0;
+    if (thread.releasable) starts_.erase(thread.thread.ordinal);
+  }
+  return ended;
+}
+
+}  // namespace flightrec::target

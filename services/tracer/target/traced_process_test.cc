@@ -1,0 +1,163 @@
+#include "services/tracer/target/traced_process.h"
+
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "common/path/path.h"
+#include "services/tracer/symbols/module_reader.h"
+#include "services/tracer/target/launched_program.h"
+
+namespace flightrec::target {
+namespace {
+
+constexpr char kKnownCounts[] = "services/tracer/target/testdata/known_counts";
+constexpr char kControlFlow[] = "services/tracer/target/testdata/control_flow";
+
+TEST(TracedProcess, all_functions_hooked__then_counts_are_exact) {
+  LaunchedProgram program(kKnownCounts);
+  ASSERT_TRUE(program.Start({}));
+  const Outcome outcome = program.RunToEnd();
+  EXPECT_FALSE(outcome.signaled);
+  EXPECT_EQ(outcome.exit_code, 7);
+  EXPECT_EQ(program.output(), "1196\n1196\n1196\n1196\n");
+  const std::pair<const char*, uint64_t> expected[] = {
+      {"main", 1},          {"Worker", 4},        {"Leaf", 4 * 1009}, {"Recurse", 4 * 101},
+      {"Nested", 4},        {"Rethrow", 4},       {"Construct", 8},   {"ThrowAtDepth", 20},
+      {"_ZN4PartC1Ei", 16}, {"_ZN4PartD1Ev", 12}, {"Sum", 4},         {"TailCaller", 4},
+      {"TailTarget", 4},
+  };
+  for (const auto& [symbol, calls] : expected) {
+    EXPECT_EQ(program.counts(symbol).recorded, calls) << symbol;
+    EXPECT_EQ(program.counts(symbol).total(), calls) << symbol;
+  }
+  EXPECT_EQ(program.threads_seen(), 5u);
+}
+
+TEST(TracedProcess, records__then_paths_and_times_nest) {
+  LaunchedProgram program(kKnownCounts);
+  ASSERT_TRUE(program.Start({}));
+  program.RunToEnd();
+  const uint32_t tail_target = program.IndexOf("TailTarget");
+  const uint32_t worker = program.IndexOf("Worker");
+  const auto id = [&program](uint32_t index) { return program.options().hooks[index].function_id; };
+  uint64_t worker_path = 0;
+  for (const lane::CallRecord& record : program.records()) {
+    EXPECT_LE(record.start_ticks, record.end_ticks);
+    if (record.function_index == worker) worker_path = record.path;
+  }
+  const uint64_t tail_caller_path = ExtendPath(worker_path, id(program.IndexOf("TailCaller")));
+  int found = 0;
+  for (const lane::CallRecord& record : program.records()) {
+    if (record.function_index != tail_target) continue;
+    EXPECT_EQ(ParentPath(record.path, id(tail_target)), tail_caller_path);
+    ++found;
+  }
+  EXPECT_EQ(found, 4);
+}
+
+TEST(TracedProcess, environment_and_directory__then_passed_on_unchanged) {
+  LaunchedProgram program(std::string(get_current_dir_name()) + "/" + kControlFlow);
+  program.options().env = {"GREETING=hello"};
+  program.options().cwd = "/";
+  ASSERT_TRUE(program.Start({"environment"}));
+  EXPECT_EQ(program.RunToEnd().exit_code, 0);
+  EXPECT_EQ(program.output(), "hello from /\n");
+  EXPECT_EQ(program.error_output(), "to stderr\n");
+}
+
+TEST(TracedProcess, lane_full__then_records_and_drops_add_up) {
+  LaunchedProgram program(kControlFlow);
+  program.options().limits.ring_bytes = 65536;
+  ASSERT_TRUE(program.Start({"loop"}));
+  EXPECT_EQ(program.RunToEndUndrained().exit_code, 0);
+  const CallCounts leaf = program.counts("Leaf");
+  EXPECT_EQ(leaf.recorded, 65536 / sizeof(lane::CallRecord));
+  EXPECT_EQ(leaf.total(), 100000u);
+  EXPECT_EQ(program.counts("main").dropped, 1u);
+}
+
+TEST(TracedProcess, deeper_than_the_shadow_stack__then_dropped_calls_are_counted) {
+  LaunchedProgram program(kControlFlow);
+  program.options().limits.shadow_entries = 128;
+  ASSERT_TRUE(program.Start({"depth"}));
+  EXPECT_EQ(program.RunToEnd().exit_code, 0);
+  const CallCounts deep = program.counts("Deep");
+  // The root, main and Depth take three of the 128.
+  EXPECT_EQ(deep.recorded, 125u);
+  EXPECT_EQ(deep.total(), 1000u);
+}
+
+TEST(TracedProcess, more_threads_than_slots__then_refused_counted_and_right) {
+  LaunchedProgram program(kControlFlow);
+  program.options().limits.threads = 8;
+  ASSERT_TRUE(program.Start({"many_threads"}));
+  EXPECT_EQ(program.RunToEnd().exit_code, 0);
+  EXPECT_EQ(program.output(), "sum 230\n");
+  const lane::Refusals refusals = program.reader().refusals();
+  EXPECT_EQ(refusals.by_limit, 21u - 8u);
+  EXPECT_EQ(refusals.calls, 13u * 3u);
+  EXPECT_EQ(program.counts("OneOfMany").recorded, 7u);
+  EXPECT_EQ(program.counts("Leaf").recorded, 14u);
+}
+
+TEST(TracedProcess, slots_of_ended_threads__then_reused_without_mixing) {
+  constexpr int kThreads = 40;
+  LaunchedProgram program(kControlFlow);
+  program.options().limits.threads = 3;
+  ASSERT_TRUE(program.Start({"series"}));
+  for (int i = 0; i < kThreads; ++i) {
+    program.SendByte();
+    while (program.DrainOnce() == 0) {
+    }
+  }
+  EXPECT_EQ(program.RunToEnd().exit_code, 0);
+  EXPECT_EQ(program.reader().refusals().by_limit, 0u);
+  EXPECT_EQ(program.counts("OneOfASeries").recorded, 0u + kThreads);
+  EXPECT_EQ(program.threads_seen(), 1u + kThreads);
+}
+
+TEST(TracedProcess, killed__then_signal_and_open_calls_remain) {
+  LaunchedProgram program(kControlFlow);
+  ASSERT_TRUE(program.Start({"series"}));
+  while (program.reader().Threads().empty()) {
+  }
+  ASSERT_TRUE(program.process().Signal(SIGKILL).ok());
+  const Outcome outcome = program.RunToEndUndrained();
+  EXPECT_TRUE(outcome.signaled);
+  EXPECT_EQ(outcome.signal, SIGKILL);
+  EXPECT_EQ(program.counts("main").open, 1u);
+  EXPECT_EQ(program.process().Signal(SIGKILL).code(), absl::StatusCode::kFailedPrecondition);
+}
+
+TEST(TracedProcess, file_that_cannot_be_executed__then_permission_denied) {
+  const auto module = symbols::ReadModule(kKnownCounts);
+  ASSERT_TRUE(module.ok()) << module.status();
+  LaunchOptions options;
+  options.program = "/proc/self/maps";
+  options.argv = {"maps"};
+  options.module = &*module;
+  options.lane_directory = "/dev/shm";
+  EXPECT_EQ(TracedProcess::Launch(options).status().code(), absl::StatusCode::kPermissionDenied);
+}
+
+TEST(TracedProcess, plan_of_another_file__then_failed_precondition) {
+  LaunchedProgram other(kControlFlow);
+  ASSERT_TRUE(other.Start({"environment"}));
+  LaunchOptions options = other.options();
+  const auto module = symbols::ReadModule(kKnownCounts);
+  ASSERT_TRUE(module.ok()) << module.status();
+  options.program = kKnownCounts;
+  options.module = &*module;
+  options.stdio = {0, 1, 2};
+  EXPECT_EQ(TracedProcess::Launch(options).status().code(), absl::StatusCode::kFailedPrecondition);
+}
+
+}  // namespace
+}  // namespace flightrec::target
