@@ -53,6 +53,24 @@ void Server::OnDrain(std::function<void()> callback) {
   drain_callbacks_.push_back(std::move(callback));
 }
 
+void Server::WatchDependency(absl::string_view name, std::shared_ptr<grpc::Channel> channel) {
+  dependencies_.push_back({std::string(name), std::move(channel)});
+}
+
+void Server::StartWatches() {
+  for (const Dependency& d : dependencies_) {
+    metrics::Gauge& gauge =
+        registry_->AddGauge("flightrec_dependency_up", "1 while the peer is connected, else 0.",
+                            {{"service", name_}, {"dependency", d.name}});
+    const auto report = [this, &gauge, name = d.name](bool up) {
+      gauge.Set(up ? 1 : 0);
+      SetServing(absl::StrCat("dependency/", name), up);
+      logger_->Info("dependency", {{"name", name}, {"up", up}});
+    };
+    watches_.push_back(std::make_unique<DependencyWatch>(d.channel, report));
+  }
+}
+
 std::shared_ptr<grpc::ServerCredentials> Server::Credentials() {
   std::shared_ptr<grpc::ServerCredentials> credentials;
   if (config_.has_tls()) {
@@ -125,6 +143,7 @@ absl::Status Server::Start() {
   }
   if (config_.is_unix()) port_ = 0;
   for (const Registration& r : registrations_) SetServing(r.full_name, true);
+  StartWatches();
   logger_->Info("listening", {{"address", address()},
                               {"metrics_port", metrics_port()},
                               {"tls", config_.has_tls()},
@@ -155,6 +174,7 @@ void Server::Drain(absl::Duration deadline) {
   if (server_ == nullptr || drained_) return;
   drained_ = true;
   logger_->Info("draining", {{"deadline", deadline}});
+  watches_.clear();
   server_->GetHealthCheckService()->Shutdown();
   for (const std::function<void()>& callback : drain_callbacks_) callback();
   const absl::Time begin = absl::Now();

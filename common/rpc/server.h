@@ -26,6 +26,7 @@
 #include "common/metrics/http_server.h"
 #include "common/metrics/registry.h"
 #include "common/rpc/authenticator.h"
+#include "common/rpc/dependency_watch.h"
 #include "common/rpc/server_config.h"
 
 namespace flightrec::rpc {
@@ -47,6 +48,10 @@ class Server {
   // Before Start: called once when a drain begins, before calls are waited for.
   // The place to end streams that would otherwise stay open (tails, watches).
   void OnDrain(std::function<void()> callback);
+
+  // Before Start: the health name "dependency/NAME" and the metric
+  // flightrec_dependency_up then follow the state of `channel`.
+  void WatchDependency(absl::string_view name, std::shared_ptr<grpc::Channel> channel);
 
   // Binds and serves. UNAVAILABLE when the address is taken.
   absl::Status Start();
@@ -77,9 +82,15 @@ class Server {
     std::string full_name;
   };
 
+  struct Dependency {
+    std::string name;
+    std::shared_ptr<grpc::Channel> channel;
+  };
+
   std::shared_ptr<grpc::ServerCredentials> Credentials();
   void SetLimits(grpc::ServerBuilder& builder) const;
   absl::Status StartMetrics();
+  void StartWatches();
 
   const FinalizedServerConfig config_;
   const std::string name_;
@@ -87,9 +98,12 @@ class Server {
   metrics::Registry* const registry_;
   Authenticator authenticator_;
   std::vector<Registration> registrations_;
+  std::vector<Dependency> dependencies_;
   std::vector<std::function<void()>> drain_callbacks_;
   std::unique_ptr<grpc::Server> server_;
   std::unique_ptr<metrics::HttpServer> metrics_server_;
+  // Only while server_ serves.
+  std::vector<std::unique_ptr<DependencyWatch>> watches_;
   int port_ = 0;
   bool drained_ = false;
 };

@@ -97,6 +97,23 @@ TEST_F(ServerTest, health__is_told_per_service_and_dependency) {
             grpc::StatusCode::NOT_FOUND);
 }
 
+TEST_F(ServerTest, watched_dependency__is_reported_as_it_comes_and_goes) {
+  StartServer({});
+  Server front(*Finalize({}), "front", &logger_, &registry_);
+  const auto peer = Channel();
+  front.WatchDependency("query_engine", peer);
+  ASSERT_TRUE(front.Start().ok());
+  const auto channel = *MakeChannel(front.address(), {});
+  const auto health = [&] {
+    return RawCall(channel, kHealthCheck, HealthRequest("dependency/query_engine")).bytes;
+  };
+  ASSERT_TRUE(WaitForConnection(*peer, "peer", absl::Seconds(10)).ok());
+  while (health() != kServing) std::this_thread::yield();
+  server_->Drain();
+  while (health() != kNotServing) std::this_thread::yield();
+  EXPECT_EQ(RawCall(channel, kHealthCheck, HealthRequest("")).bytes, kServing);
+}
+
 TEST_F(ServerTest, reflection_and_channelz__are_there) {
   StartServer({});
   // ServerReflectionRequest{list_services: "*"}.

@@ -31,6 +31,7 @@ struct McpBridgeServer::Parts {
         service(&backing.catalog, registry),
         server(config, kName, logger, registry) {
     server.Register(&service, kMcpServiceName);
+    server.WatchDependency("query_engine", channel);
     server.OnDrain([this] { service.EndSessions(); });
   }
 
