@@ -64,7 +64,7 @@ ReasonText TextOf(RefusalReason reason) {
     case RefusalReason::kReturnsTwice:
       return {"RETURNS_TWICE", "Parent and child return from it (vfork and clone families)."};
     case RefusalReason::kUnwinder:
-      return {"UNWINDER", "It walks the stack to throw exceptions."};
+      return {"UNWINDER", "It belongs to the unwinder that finds the handlers of exceptions."};
     case RefusalReason::kReadsCaller:
       return {"READS_CALLER", "It looks at its return address to learn who called."};
     case RefusalReason::kThreadLocalResolver:
@@ -133,6 +133,7 @@ const ReasonMap& ReasonsByName() {
     add(RefusalReason::kThreadLocalResolver,
         {"__tls_get_addr", "__tls_get_addr_slow", "_dl_tlsdesc_return", "_dl_tlsdesc_undefweak",
          "_dl_tlsdesc_dynamic"});
+    add(RefusalReason::kUnwinder, {"_dl_find_object"});
     add(RefusalReason::kSignalReturn, {"__restore_rt", "__restore", "restore_rt", "__sigreturn"});
     add(RefusalReason::kProgramEntry,
         {"_start", "__libc_start_main", "__libc_start_main_impl", "__libc_start_call_main",

@@ -29,7 +29,7 @@ enum class RefusalReason : uint8_t {
   kDynamicLoader,         // ld.so: runs before anything is ready
   kSavesContext,          // setjmp, longjmp, getcontext, ... families
   kReturnsTwice,          // vfork, clone: parent and child share the stack
-  kUnwinder,              // _Unwind_*
+  kUnwinder,              // _Unwind_*, _dl_find_object
   kReadsCaller,           // dlopen, dlsym, mcount, ...: use their return address
   kThreadLocalResolver,   // __tls_get_addr, _dl_tlsdesc_*: special convention
   kSignalReturn,          // __restore_rt: entered by the kernel

@@ -33,6 +33,7 @@ TEST(Refusal, reserved_names__then_refused_with_their_reason) {
   EXPECT_EQ(ReasonOf("vfork"), RefusalReason::kReturnsTwice);
   EXPECT_EQ(ReasonOf("clone3"), RefusalReason::kReturnsTwice);
   EXPECT_EQ(ReasonOf("_Unwind_RaiseException"), RefusalReason::kUnwinder);
+  EXPECT_EQ(ReasonOf("_dl_find_object"), RefusalReason::kUnwinder);
   EXPECT_EQ(ReasonOf("dlsym"), RefusalReason::kReadsCaller);
   EXPECT_EQ(ReasonOf("__restore_rt"), RefusalReason::kSignalReturn);
   EXPECT_EQ(ReasonOf("__tls_get_addr"), RefusalReason::kThreadLocalResolver);

@@ -77,6 +77,19 @@ size_t OperatorLength(absl::string_view name, size_t at) {
   return end - at;
 }
 
+// "Name[abi:cxx11]" is written "Name" in the source.
+std::string WithoutAbiTags(absl::string_view name) {
+  std::string result;
+  for (size_t tag; (tag = name.find("[abi:")) != absl::string_view::npos;) {
+    const size_t end = name.find(']', tag);
+    if (end == absl::string_view::npos) break;
+    result.append(name.data(), tag);
+    name.remove_prefix(end + 1);
+  }
+  result.append(name.data(), name.size());
+  return result;
+}
+
 }  // namespace
 
 std::string Demangle(const std::string& symbol) {
@@ -114,8 +127,8 @@ std::string ShortName(absl::string_view demangled) {
       arguments = name.size();
     }
   }
-  if (depth != 0 || arguments <= start) return std::string(name);
-  return std::string(name.substr(start, arguments - start));
+  if (depth != 0 || arguments <= start) return WithoutAbiTags(name);
+  return WithoutAbiTags(name.substr(start, arguments - start));
 }
 
 Kind KindOfSymbol(absl::string_view symbol) {

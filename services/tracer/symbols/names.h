@@ -15,7 +15,8 @@ namespace flightrec::symbols {
 // unchanged.
 std::string Demangle(const std::string& symbol);
 
-// "int ns::max<int>(int, int) const [clone .cold]" -> "ns::max<int>".
+// "int ns::max<int>(int, int) const [clone .cold]" -> "ns::max<int>". ABI
+// tags are left out.
 std::string ShortName(absl::string_view demangled);
 
 // What the name alone says; kFunction if nothing.

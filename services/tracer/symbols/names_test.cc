@@ -26,6 +26,11 @@ TEST(ShortName, return_type_arguments_and_qualifiers__then_removed) {
   EXPECT_EQ(ShortName("work(int) [clone .constprop.0]"), "work");
 }
 
+TEST(ShortName, abi_tag__then_removed) {
+  EXPECT_EQ(ShortName("Describe[abi:cxx11](char const*, int)"), "Describe");
+  EXPECT_EQ(ShortName("a::B[abi:x][abi:y]::c(int)"), "a::B::c");
+}
+
 TEST(ShortName, name_without_arguments__then_unchanged) { EXPECT_EQ(ShortName("main"), "main"); }
 
 TEST(ShortName, anonymous_namespace_and_lambda__then_kept) {
