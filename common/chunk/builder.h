@@ -42,9 +42,25 @@ class CallChunkBuilder {
     uint32_t path_index;
   };
 
+  // In front of index_of_path_: most calls have a path that was seen shortly before.
+  struct CachedPath {
+    uint64_t path_id = 0;
+    uint32_t generation = 0;
+    uint32_t index = 0;
+  };
+  static constexpr int kCacheBits = 10;
+
+  uint32_t IndexOfPath(uint64_t path_id, ids::FunctionId function_id);
+  // By ordinal, each once.
+  void SortRows();
+
   std::vector<Row> rows_;
   std::vector<PathEntry> paths_;
   absl::flat_hash_map<uint64_t, uint32_t> index_of_path_;
+  std::vector<CachedPath> cache_ = std::vector<CachedPath>(size_t{1} << kCacheBits);
+  // Entries of the cache of another generation are of an earlier chunk.
+  uint32_t generation_ = 1;
+  std::vector<uint32_t> places_;
 };
 
 }  // namespace flightrec::chunk

@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <numeric>
+#include <random>
 #include <vector>
 
 #include "common/path/path.h"
@@ -31,6 +34,33 @@ TEST(Builder, same_ordinal_twice__keeps_the_first) {
   builder.Add({.ordinal = 2, .path_id = kOuter, .start_ticks = 20, .duration_ticks = 5}, 1);
   builder.Add({.ordinal = 2, .path_id = kOuter, .start_ticks = 21, .duration_ticks = 6}, 1);
   EXPECT_EQ(builder.Build().calls.start_ticks, std::vector<uint64_t>{20});
+}
+
+TEST(Builder, call_that_was_open_for_long__comes_first) {
+  CallChunkBuilder builder;
+  for (const uint64_t ordinal : {1'000'001, 1'000'000, 3, 1'000'002, 2, 3}) {
+    builder.Add({.ordinal = ordinal, .path_id = kOuter}, 1);
+  }
+  EXPECT_EQ(builder.Build().calls.ordinal,
+            (std::vector<uint64_t>{2, 3, 1'000'000, 1'000'001, 1'000'002}));
+}
+
+TEST(Builder, calls_in_a_shuffled_order__come_out_sorted_with_their_rows) {
+  std::mt19937_64 random(1);
+  std::vector<uint64_t> ordinals(5000);
+  std::iota(ordinals.begin(), ordinals.end(), 1);
+  std::shuffle(ordinals.begin(), ordinals.end(), random);
+  CallChunkBuilder builder;
+  for (const uint64_t ordinal : ordinals) {
+    builder.Add({.ordinal = ordinal, .path_id = ordinal % 9, .start_ticks = 2 * ordinal}, 1);
+  }
+  const CallChunk chunk = builder.Build();
+  ASSERT_EQ(chunk.calls.size(), ordinals.size());
+  for (uint64_t i = 0; i < ordinals.size(); ++i) {
+    ASSERT_EQ(chunk.calls.ordinal[i], i + 1);
+    ASSERT_EQ(chunk.calls.start_ticks[i], 2 * (i + 1));
+    ASSERT_EQ(chunk.paths[chunk.calls.path_index[i]].path_id, (i + 1) % 9);
+  }
 }
 
 TEST(Builder, after_build__starts_empty) {

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "common/chunk/builder.h"
 #include "common/chunk/codec.h"
 #include "common/chunk/format.h"
 #include "common/testing/synthetic_calls.h"
@@ -47,6 +48,20 @@ BENCHMARK(BM_EncodeCallChunk)
     ->Args({10000, 1})
     ->Args({60000, 1})
     ->Args({60000, 3});
+
+void BM_BuildCallChunk(benchmark::State& state) {
+  testing::SyntheticThread thread(1);
+  thread.Run(kMaxCallsPerChunk);
+  const std::vector<testing::EndedCall> calls = thread.Run(static_cast<size_t>(state.range(0)));
+  CallChunkBuilder builder;
+  for (auto _ : state) {
+    for (const testing::EndedCall& ended : calls) builder.Add(ended.call, ended.function_id);
+    const CallChunk chunk = builder.Build();
+    benchmark::DoNotOptimize(chunk.calls.ordinal.data());
+  }
+  ReportCalls(state, calls.size());
+}
+BENCHMARK(BM_BuildCallChunk)->ArgNames({"calls"})->Args({1000})->Args({32000});
 
 void BM_DecodeCallChunk(benchmark::State& state) {
   const CallChunk chunk = Chunk(static_cast<size_t>(state.range(0)));
