@@ -1,0 +1,68 @@
+#include "services/backend/store/blocking_store.h"
+
+#include <gtest/gtest.h>
+#include <stdlib.h>
+
+#include <optional>
+#include <utility>
+
+#include "absl/synchronization/notification.h"
+#include "common/clock/clock.h"
+#include "services/backend/store/keys.h"
+
+namespace flightrec::backend {
+
+std::string MakeStoreDirectory() {
+  std::string directory = ::testing::TempDir() + "/store_XXXXXX";
+  return mkdtemp(directory.data());
+}
+
+BlockingStore::BlockingStore(const std::string& directory)
+    : store_(Store::Open(directory, clock::RealClock(), registry_).value()) {}
+
+absl::StatusOr<uint64_t> BlockingStore::OpenProducer(const std::string& id, uint64_t epoch) {
+  absl::StatusOr<uint64_t> result;
+  absl::Notification done;
+  store_->OpenProducer({kDefaultTenant, id, epoch}, [&](absl::StatusOr<uint64_t> sequence) {
+    result = std::move(sequence);
+    done.Notify();
+  });
+  done.WaitForNotification();
+  return result;
+}
+
+absl::StatusOr<BatchResult> BlockingStore::Commit(Batch batch) {
+  absl::StatusOr<BatchResult> result;
+  absl::Notification done;
+  store_->Commit(std::move(batch), [&](absl::StatusOr<BatchResult> answer) {
+    result = std::move(answer);
+    done.Notify();
+  });
+  done.WaitForNotification();
+  return result;
+}
+
+absl::Status BlockingStore::Delete(const ids::Ulid& recording) {
+  absl::Status result;
+  absl::Notification done;
+  store_->Delete(kDefaultTenant, recording, [&](absl::Status status) {
+    result = std::move(status);
+    done.Notify();
+  });
+  done.WaitForNotification();
+  return result;
+}
+
+absl::StatusOr<std::vector<StoredChunk>> BlockingStore::ReadAll(const ChunkQuery& query) {
+  absl::StatusOr<ChunkCursor> cursor = store_->ReadChunks(query);
+  if (!cursor.ok()) return cursor.status();
+  std::vector<StoredChunk> chunks;
+  while (true) {
+    absl::StatusOr<std::optional<StoredChunk>> next = cursor->Next();
+    if (!next.ok()) return next.status();
+    if (!next->has_value()) return chunks;
+    chunks.push_back(**std::move(next));
+  }
+}
+
+}  // namespace flightrec::backend

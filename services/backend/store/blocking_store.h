@@ -1,0 +1,44 @@
+// A store in a directory of the test, with calls that wait for their completion.
+//
+// Not thread-safe.
+#ifndef SERVICES_BACKEND_STORE_BLOCKING_STORE_H_
+#define SERVICES_BACKEND_STORE_BLOCKING_STORE_H_
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "common/ids/ulid.h"
+#include "common/metrics/registry.h"
+#include "services/backend/store/batch.h"
+#include "services/backend/store/chunk_cursor.h"
+#include "services/backend/store/store.h"
+
+namespace flightrec::backend {
+
+// A fresh directory under the test's own.
+std::string MakeStoreDirectory();
+
+class BlockingStore {
+ public:
+  // Aborts the test program when the store cannot be opened.
+  explicit BlockingStore(const std::string& directory);
+
+  Store& store() { return *store_; }
+  metrics::Registry& registry() { return registry_; }
+
+  absl::StatusOr<uint64_t> OpenProducer(const std::string& id = "p", uint64_t epoch = 1);
+  absl::StatusOr<BatchResult> Commit(Batch batch);
+  absl::Status Delete(const ids::Ulid& recording);
+  absl::StatusOr<std::vector<StoredChunk>> ReadAll(const ChunkQuery& query);
+
+ private:
+  metrics::Registry registry_;
+  std::unique_ptr<Store> store_;
+};
+
+}  // namespace flightrec::backend
+
+#endif  // SERVICES_BACKEND_STORE_BLOCKING_STORE_H_
