@@ -65,6 +65,7 @@ absl::StatusOr<absl::Duration> WatchInterval(const capture::v1::WatchRecordingRe
 class RateMeter {
  public:
   double CallsPerSecond(uint64_t calls, absl::Time now) {
+    // 0 for the first answer: infinitely long ago.
     const double seconds = absl::ToDoubleSeconds(now - last_time_);
     const double rate = seconds > 0 && calls >= last_calls_ ? (calls - last_calls_) / seconds : 0;
     last_calls_ = calls;
@@ -74,7 +75,7 @@ class RateMeter {
 
  private:
   uint64_t last_calls_ = 0;
-  absl::Time last_time_ = absl::Now();
+  absl::Time last_time_ = absl::InfinitePast();
 };
 
 capture::v1::WatchRecordingResponse ToResponse(CaptureState state, RateMeter& rate) {

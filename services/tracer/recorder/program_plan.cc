@@ -12,17 +12,22 @@ namespace flightrec::tracer {
 namespace {
 
 struct WantedModule {
-  const MappedModule* mapped;
+  const target::MappedModule* mapped;
   std::shared_ptr<const symbols::Module> module;
 };
 
 // Reads the modules that the pattern could select functions of.
-absl::StatusOr<std::vector<WantedModule>> ReadWanted(absl::Span<const MappedModule> modules,
+absl::StatusOr<std::vector<WantedModule>> ReadWanted(absl::Span<const target::MappedModule> modules,
+                                                     std::shared_ptr<const symbols::Module> program,
                                                      const pattern::FunctionPattern& pattern) {
   std::vector<WantedModule> wanted;
-  for (const MappedModule& mapped : modules) {
+  for (const target::MappedModule& mapped : modules) {
     const std::string basename = mapped.path.substr(mapped.path.rfind('/') + 1);
     if (!pattern.WantsModule(basename, mapped.is_main_executable)) continue;
+    if (mapped.is_main_executable) {
+      wanted.push_back({&mapped, program});
+      continue;
+    }
     absl::StatusOr<symbols::Module> module = symbols::ReadModule(mapped.path);
     if (!module.ok()) return module.status();
     wanted.push_back({&mapped, std::make_shared<const symbols::Module>(*std::move(module))});
@@ -32,9 +37,10 @@ absl::StatusOr<std::vector<WantedModule>> ReadWanted(absl::Span<const MappedModu
 
 }  // namespace
 
-absl::StatusOr<ProgramPlan> PlanProgram(absl::Span<const MappedModule> modules,
+absl::StatusOr<ProgramPlan> PlanProgram(absl::Span<const target::MappedModule> modules,
+                                        std::shared_ptr<const symbols::Module> program,
                                         const pattern::FunctionPattern& pattern) {
-  absl::StatusOr<std::vector<WantedModule>> wanted = ReadWanted(modules, pattern);
+  absl::StatusOr<std::vector<WantedModule>> wanted = ReadWanted(modules, std::move(program), pattern);
   if (!wanted.ok()) return wanted.status();
   std::vector<pattern::ModuleRef> references;
   for (const WantedModule& one : *wanted) references.push_back({one.module.get(), one.mapped->is_main_executable});
@@ -47,8 +53,9 @@ absl::StatusOr<ProgramPlan> PlanProgram(absl::Span<const MappedModule> modules,
     const WantedModule& one = (*wanted)[selection.module];
     const patch::Planner planner(*one.module);
     patch::PlanResult planned = planner.Plan(selection.functions);
-    ModuleHooks& hooks = plan.modules.emplace_back();
+    target::ModuleHooks& hooks = plan.modules.emplace_back();
     hooks.module = one.module;
+    hooks.base = one.mapped->base;
     for (patch::Site& site : planned.sites) {
       plan.functions.push_back(ToProto(*one.module, one.module->functions[site.function]));
       hooks.hooks.push_back({std::move(site), plan.functions.back().function_id()});

@@ -13,30 +13,21 @@
 #include "flightrec/trace/v1/trace.pb.h"
 #include "services/tracer/pattern/function_pattern.h"
 #include "services/tracer/symbols/module.h"
-#include "services/tracer/target/hook_installer.h"
+#include "services/tracer/target/traced_process.h"
 
 namespace flightrec::tracer {
 
-struct MappedModule {
-  std::string path;
-  bool is_main_executable = false;
-};
-
-struct ModuleHooks {
-  std::shared_ptr<const symbols::Module> module;
-  std::vector<target::Hook> hooks;
-};
-
 struct ProgramPlan {
-  std::vector<ModuleHooks> modules;
+  std::vector<target::ModuleHooks> modules;
   // By the function index of the lane's records: the hooks of all modules in order.
   std::vector<trace::v1::Function> functions;
   std::vector<trace::v1::Refusal> refusals;
 };
 
-// `modules`: what is mapped, the main executable first. NOT_FOUND when a pattern matches nothing;
+// `modules`: what is mapped, the main executable, read already as `program`, first. NOT_FOUND when a pattern matches nothing;
 // FAILED_PRECONDITION when no function can be hooked.
-absl::StatusOr<ProgramPlan> PlanProgram(absl::Span<const MappedModule> modules,
+absl::StatusOr<ProgramPlan> PlanProgram(absl::Span<const target::MappedModule> modules,
+                                        std::shared_ptr<const symbols::Module> program,
                                         const pattern::FunctionPattern& pattern);
 
 }  // namespace flightrec::tracer

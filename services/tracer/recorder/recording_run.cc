@@ -11,6 +11,7 @@
 #include "common/ids/entity_id.h"
 #include "common/ids/resource_name.h"
 #include "services/tracer/recorder/completeness.h"
+#include "services/tracer/symbols/module_reader.h"
 #include "services/tracer/target/program.h"
 
 namespace flightrec::tracer {
@@ -83,11 +84,16 @@ absl::Status RecordingRun::Launch(const LaunchSpec& spec) {
   options.argv = spec.command;
   options.lane_directory = environment_.lane_directory;
   options.limits = spec.limits;
-  absl::StatusOr<ProgramPlan> plan = PlanProgram({{*path, /*is_main_executable=*/true}}, *pattern);
-  if (!plan.ok()) return plan.status();
-  plan_ = *std::move(plan);
-  options.module = plan_.modules.front().module.get();
-  options.hooks = plan_.modules.front().hooks;
+  absl::StatusOr<symbols::Module> module = symbols::ReadModule(*path);
+  if (!module.ok()) return module.status();
+  options.module = std::make_shared<const symbols::Module>(*std::move(module));
+  options.plan = [this, &pattern, module = options.module](const std::vector<target::MappedModule>& modules)
+      -> absl::StatusOr<std::vector<target::ModuleHooks>> {
+    absl::StatusOr<ProgramPlan> plan = PlanProgram(modules, module, *pattern);
+    if (!plan.ok()) return plan.status();
+    plan_ = *std::move(plan);
+    return plan_.modules;
+  };
   absl::StatusOr<std::unique_ptr<target::TracedProcess>> program = target::TracedProcess::Launch(std::move(options));
   if (!program.ok()) return program.status();
   program_ = *std::move(program);
@@ -138,7 +144,8 @@ void RecordingRun::StartDrain() {
   {
     absl::MutexLock lock(&mutex_);
     UpdateCompleteness();
-    SendState();
+    SendRecording();
+    SendProcess();
   }
   for (size_t at = 0; at < plan_.functions.size(); at += kFunctionsPerTable) {
     ingest::v1::Item item;
@@ -216,10 +223,11 @@ void RecordingRun::Finish(const absl::optional<target::Outcome>& outcome) {
       }
       SetTimestamp(end, proto->mutable_end_time());
     }
-    // In the order of the stream it comes after the last chunk, so that it is durable only when everything is.
+    // In the order of the stream it comes last, so that it is durable only when everything is.
     recording_.set_state(trace::v1::RECORDING_STATE_SEALED);
     UpdateCompleteness();
-    SendState();
+    SendProcess();
+    SendRecording();
     // Seen from here it is not sealed before the backend has said so.
     recording_.set_state(trace::v1::RECORDING_STATE_DRAINING);
   }
@@ -247,14 +255,16 @@ void RecordingRun::UpdateCompleteness() {
   *process_.mutable_completeness() = std::move(completeness);
 }
 
-void RecordingRun::SendState() {
-  ingest::v1::Item process;
-  *process.mutable_process() = process_;
-  ingest::v1::Item recording;
-  *recording.mutable_recording() = recording_;
-  // A reader that sees the recording finds its processes.
-  Send(std::move(process));
-  Send(std::move(recording));
+void RecordingRun::SendRecording() {
+  ingest::v1::Item item;
+  *item.mutable_recording() = recording_;
+  Send(std::move(item));
+}
+
+void RecordingRun::SendProcess() {
+  ingest::v1::Item item;
+  *item.mutable_process() = process_;
+  Send(std::move(item));
 }
 
 CaptureState RecordingRun::State() {

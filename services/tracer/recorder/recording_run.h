@@ -74,7 +74,8 @@ class RecordingRun final : private drain::DrainSink {
   void Finish(const absl::optional<target::Outcome>& outcome);
   void Advance(RecordingState to) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void UpdateCompleteness() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void SendState() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void SendRecording() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void SendProcess() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Send(ingest::v1::Item item);
 
   const RecordingEnvironment environment_;

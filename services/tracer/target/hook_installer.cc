@@ -35,7 +35,7 @@ absl::Status HookInstaller::AddJump(const patch::Site& site, uint64_t load_bias,
 }
 
 absl::Status HookInstaller::AddModule(const symbols::Module& module, uint64_t load_bias,
-                                      const std::vector<Hook>& hooks) {
+                                      const std::vector<Hook>& hooks, uint32_t first_index) {
   if (hooks.empty()) return absl::OkStatus();
   const auto [low, high] = TextRange(module, load_bias);
   const absl::StatusOr<RegionSpace> space =
@@ -48,10 +48,10 @@ absl::Status HookInstaller::AddModule(const symbols::Module& module, uint64_t lo
   for (uint32_t i = 0; i < hooks.size(); ++i) {
     const Hook& hook = hooks[i];
     const absl::StatusOr<uint64_t> stub =
-        builder.AddStub(hook.site, load_bias, hook.function_id, i);
+        builder.AddStub(hook.site, load_bias, hook.function_id, first_index + i);
     const absl::Status status = stub.ok() ? AddJump(hook.site, load_bias, *stub) : stub.status();
     if (!status.ok()) {
-      failures_.push_back({i, std::string(status.message())});
+      failures_.push_back({first_index + i, std::string(status.message())});
     }
   }
   const absl::Status status = process_.Write(space->address, builder.bytes());

@@ -22,7 +22,7 @@
 
 namespace flightrec::target {
 
-// One function to hook. Its index in a process is its place in the list.
+// One function to hook. Its index in a process is its place in the lists of all modules in order.
 struct Hook {
   patch::Site site;
   uint64_t function_id = 0;
@@ -39,9 +39,9 @@ class HookInstaller {
   HookInstaller(inject::RemoteProcess& process, ProcessMemory& memory)
       : process_(process), memory_(memory) {}
 
-  // Prepares the hooks of one module.
+  // Prepares the hooks of one module; the first one's index in the process is `first_index`.
   absl::Status AddModule(const symbols::Module& module, uint64_t load_bias,
-                         const std::vector<Hook>& hooks);
+                         const std::vector<Hook>& hooks, uint32_t first_index);
 
   // Prepares the answers for the unwinders of `module`, if it has any.
   absl::Status AddUnwinder(const symbols::Module& module, uint64_t load_bias);

@@ -35,12 +35,13 @@ bool LaunchedProgram::Start(const std::vector<std::string>& arguments) {
   auto module = symbols::ReadModule(options_.program);
   EXPECT_TRUE(module.ok()) << module.status();
   if (!module.ok()) return false;
-  module_ = *std::move(module);
-  std::vector<uint32_t> all(module_.functions.size());
+  options_.module = std::make_shared<const symbols::Module>(*std::move(module));
+  const symbols::Module& read = *options_.module;
+  std::vector<uint32_t> all(read.functions.size());
   for (uint32_t i = 0; i < all.size(); ++i) all[i] = i;
-  for (const patch::Site& site : patch::Planner(module_).Plan(all).sites) {
-    symbols_.push_back(module_.functions[site.function].symbol);
-    options_.hooks.push_back({site, kIdStep * symbols_.size()});
+  for (const patch::Site& site : patch::Planner(read).Plan(all).sites) {
+    symbols_.push_back(read.functions[site.function].symbol);
+    hooks_.push_back({site, kIdStep * symbols_.size()});
   }
   int ends[2];
   EXPECT_EQ(pipe2(ends, O_CLOEXEC), 0);
@@ -50,7 +51,9 @@ bool LaunchedProgram::Start(const std::vector<std::string>& arguments) {
   options_.stdio = {ends[0], output_, error_output_};
   options_.argv = {options_.program};
   options_.argv.insert(options_.argv.end(), arguments.begin(), arguments.end());
-  options_.module = &module_;
+  options_.plan = [this](const std::vector<MappedModule>& modules) {
+    return std::vector<ModuleHooks>{{options_.module, modules.front().base, hooks_}};
+  };
   options_.lane_directory = "/dev/shm";
   auto process = TracedProcess::Launch(options_);
   close(ends[0]);

@@ -34,6 +34,8 @@ class LaunchedProgram {
   ~LaunchedProgram();
 
   LaunchOptions& options() { return options_; }
+  // By function index.
+  const std::vector<Hook>& hooks() const { return hooks_; }
 
   // argv[0] is the program. False if the test has failed.
   bool Start(const std::vector<std::string>& arguments);
@@ -63,7 +65,7 @@ class LaunchedProgram {
   void TakeOpenCalls(const lane::LaneThread& thread);
 
   LaunchOptions options_;
-  symbols::Module module_;
+  std::vector<Hook> hooks_;
   std::vector<std::string> symbols_;  // by function index
   std::unique_ptr<TracedProcess> process_;
   std::unique_ptr<lane::LaneReader> reader_;

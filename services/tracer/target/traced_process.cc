@@ -6,6 +6,9 @@
 #include <sys/auxv.h>
 #include <sys/wait.h>
 
+#include <algorithm>
+#include <filesystem>
+#include <system_error>
 #include <utility>
 
 #include "absl/strings/match.h"
@@ -28,8 +31,8 @@ absl::Status CheckOptions(const LaunchOptions& options) {
         "this kernel does not let programs use the gs base (FSGSBASE); Linux "
         "5.9 or newer is needed");
   }
-  if (options.argv.empty() || options.module == nullptr) {
-    return absl::InvalidArgumentError("a launch needs argv and a module");
+  if (options.argv.empty() || options.module == nullptr || options.plan == nullptr) {
+    return absl::InvalidArgumentError("a launch needs argv, a module and a plan");
   }
   return absl::OkStatus();
 }
@@ -66,6 +69,26 @@ absl::Status AddUnwinders(pid_t pid, uint64_t loader, HookInstaller& installer) 
   return absl::OkStatus();
 }
 
+// What is mapped from files, each once, the main executable first.
+absl::StatusOr<std::vector<MappedModule>> ListModules(pid_t pid, const std::string& program) {
+  const absl::StatusOr<inject::MemoryMap> map = inject::MemoryMap::Read(pid);
+  if (!map.ok()) return map.status();
+  // The kernel maps the program itself by its real path.
+  std::error_code error;
+  const std::string main_path = std::filesystem::canonical(program, error).string();
+  std::vector<MappedModule> modules;
+  for (const inject::Mapping& mapping : map->mappings()) {
+    if (mapping.file_offset != 0 || mapping.path.empty() || mapping.path[0] != '/') continue;
+    const auto same = [&mapping](const MappedModule& known) { return known.path == mapping.path; };
+    if (std::any_of(modules.begin(), modules.end(), same)) continue;
+    const bool is_main = mapping.path == main_path;
+    modules.insert(is_main ? modules.begin() : modules.end(), {mapping.path, mapping.low, is_main});
+  }
+  if (!modules.empty() && modules.front().is_main_executable) return modules;
+  return absl::FailedPreconditionError(
+      absl::StrCat(program, " is not mapped in its own process; was the file replaced meanwhile?"));
+}
+
 // The child of a failed launch must not run on without its hooks.
 void KillAndReap(pid_t pid) {
   kill(pid, SIGKILL);
@@ -90,6 +113,7 @@ absl::StatusOr<std::unique_ptr<TracedProcess>> TracedProcess::Launch(LaunchOptio
     status = *process->started_;
   }
   process->options_.module = nullptr;
+  process->options_.plan = nullptr;
   if (!status.ok()) return status;
   return process;
 }
@@ -145,12 +169,6 @@ absl::Status TracedProcess::Start() {
   absl::StatusOr<lane::ProcessIdentity> identity = Identify(*pid);
   if (!identity.ok()) return fail(identity.status());
   identity_ = *std::move(identity);
-  absl::StatusOr<std::unique_ptr<lane::LaneFile>> lane = lane::LaneFile::Create(
-      absl::StrCat(options_.lane_directory, "/", identity_.pid, "-", identity_.start_ticks,
-                   ".lane"),
-      options_.limits, static_cast<uint32_t>(options_.hooks.size()), identity_);
-  if (!lane.ok()) return fail(lane.status());
-  lane_ = *std::move(lane);
   const absl::StatusOr<EntryPoints> entries = ReadEntryPoints(*pid);
   if (!entries.ok()) return fail(entries.status());
   auto process = inject::RemoteProcess::Adopt(*pid);
@@ -158,18 +176,29 @@ absl::Status TracedProcess::Start() {
   const absl::StatusOr<absl::optional<int>> ended = (*process)->RunTo(entries->program);
   if (!ended.ok()) return fail(ended.status());
   if (ended->has_value()) {
+    absl::Status created = CreateLane(/*functions=*/0);
+    if (!created.ok()) return created;
     absl::MutexLock lock(&mutex_);
     Finish(**ended);
     return absl::OkStatus();
   }
-  absl::Status status = Install(**process, entries->program, entries->loader);
+  absl::Status status = Install(**process, entries->loader);
   if (status.ok()) status = (*process)->Detach();
   return status.ok() ? status : fail(status);
 }
 
-absl::Status TracedProcess::Install(inject::RemoteProcess& process, uint64_t entry,
-                                    uint64_t loader) {
-  const symbols::Module& module = *options_.module;
+absl::Status TracedProcess::CreateLane(size_t functions) {
+  // A lane has room for one function at least.
+  absl::StatusOr<std::unique_ptr<lane::LaneFile>> lane = lane::LaneFile::Create(
+      absl::StrCat(options_.lane_directory, "/", identity_.pid, "-", identity_.start_ticks,
+                   ".lane"),
+      options_.limits, static_cast<uint32_t>(std::max<size_t>(functions, 1)), identity_);
+  if (!lane.ok()) return lane.status();
+  lane_ = *std::move(lane);
+  return absl::OkStatus();
+}
+
+absl::Status TracedProcess::Install(inject::RemoteProcess& process, uint64_t loader) {
   if (ListThreads(process.pid()).size() != 1) {
     return absl::FailedPreconditionError(
         absl::StrCat(options_.program,
@@ -182,14 +211,28 @@ absl::Status TracedProcess::Install(inject::RemoteProcess& process, uint64_t ent
     return absl::FailedPreconditionError(
         absl::StrCat(options_.program, " uses the gs base itself"));
   }
-  const uint64_t load_bias = entry - module.entry;
+  const absl::StatusOr<std::vector<MappedModule>> mapped = ListModules(process.pid(), options_.program);
+  if (!mapped.ok()) return mapped.status();
+  const absl::StatusOr<std::vector<ModuleHooks>> plan = options_.plan(*mapped);
+  if (!plan.ok()) return plan.status();
+  size_t functions = 0;
+  for (const ModuleHooks& hooks : *plan) functions += hooks.hooks.size();
+  absl::Status status = CreateLane(functions);
+  if (!status.ok()) return status;
   ProcessMemory memory(process, *lane_);
   HookInstaller installer(process, memory);
-  absl::Status status = memory.Prepare();
-  if (status.ok()) {
-    status = installer.AddModule(module, load_bias, options_.hooks);
+  status = memory.Prepare();
+  uint32_t first_index = 0;
+  for (const ModuleHooks& hooks : *plan) {
+    if (!status.ok()) return status;
+    status = installer.AddModule(*hooks.module, LoadBias(*hooks.module, hooks.base), hooks.hooks,
+                                 first_index);
+    first_index += static_cast<uint32_t>(hooks.hooks.size());
   }
-  if (status.ok()) status = installer.AddUnwinder(module, load_bias);
+  const symbols::Module& program = *options_.module;
+  if (status.ok()) {
+    status = installer.AddUnwinder(program, LoadBias(program, mapped->front().base));
+  }
   if (status.ok()) status = AddUnwinders(process.pid(), loader, installer);
   if (status.ok()) status = memory.Activate();
   if (status.ok()) status = installer.Patch();

@@ -29,15 +29,33 @@
 
 namespace flightrec::target {
 
+// A file that the program has mapped when it reaches its entry point.
+struct MappedModule {
+  std::string path;
+  uint64_t base = 0;  // address of its first byte
+  bool is_main_executable = false;
+};
+
+struct ModuleHooks {
+  std::shared_ptr<const symbols::Module> module;
+  uint64_t base = 0;  // as in MappedModule
+  std::vector<Hook> hooks;
+};
+
+// Chooses what to hook, while the program stands at its entry point: the main executable comes
+// first. Called once, from another thread, before Launch returns. Its error is Launch's.
+using PlanHooks =
+    std::function<absl::StatusOr<std::vector<ModuleHooks>>(const std::vector<MappedModule>&)>;
+
 struct LaunchOptions {
-  std::string program;                   // from ResolveProgram
-  std::vector<std::string> argv;         // argv[0] included
-  std::vector<std::string> env;          // "NAME=value"
-  std::string cwd;                       // empty: the caller's
+  std::string program;            // from ResolveProgram
+  std::vector<std::string> argv;  // argv[0] included
+  std::vector<std::string> env;   // "NAME=value"
+  std::string cwd;                // empty: the caller's
   std::array<int, 3> stdio = {0, 1, 2};  // not closed by Launch
-  // `program`, read by symbols::ReadModule; used during Launch only.
-  const symbols::Module* module = nullptr;
-  std::vector<Hook> hooks;     // in `module`; the index is the function index
+  // `program`, read by symbols::ReadModule.
+  std::shared_ptr<const symbols::Module> module;
+  PlanHooks plan;
   std::string lane_directory;  // an existing folder, on tmpfs
   lane::LaneLimits limits;
 };
@@ -81,7 +99,9 @@ class TracedProcess {
   // On the thread that traces the program.
   void Run();
   absl::Status Start();
-  absl::Status Install(inject::RemoteProcess& process, uint64_t entry, uint64_t loader);
+  // At the program's entry point.
+  absl::Status Install(inject::RemoteProcess& process, uint64_t loader);
+  absl::Status CreateLane(size_t functions);
   void Finish(int wait_status);
 
   LaunchOptions options_;

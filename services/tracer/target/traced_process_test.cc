@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <memory>
 #include <set>
 #include <string>
 #include <utility>
@@ -19,6 +20,12 @@ namespace {
 
 constexpr char kKnownCounts[] = "services/tracer/target/testdata/known_counts";
 constexpr char kControlFlow[] = "services/tracer/target/testdata/control_flow";
+
+std::shared_ptr<const symbols::Module> ReadShared(const std::string& path) {
+  auto module = symbols::ReadModule(path);
+  EXPECT_TRUE(module.ok()) << module.status();
+  return std::make_shared<const symbols::Module>(*std::move(module));
+}
 
 TEST(TracedProcess, all_functions_hooked__then_counts_are_exact) {
   LaunchedProgram program(kKnownCounts);
@@ -46,7 +53,7 @@ TEST(TracedProcess, records__then_paths_and_times_nest) {
   program.RunToEnd();
   const uint32_t tail_target = program.IndexOf("TailTarget");
   const uint32_t worker = program.IndexOf("Worker");
-  const auto id = [&program](uint32_t index) { return program.options().hooks[index].function_id; };
+  const auto id = [&program](uint32_t index) { return program.hooks()[index].function_id; };
   uint64_t worker_path = 0;
   for (const lane::CallRecord& record : program.records()) {
     EXPECT_LE(record.start_ticks, record.end_ticks);
@@ -137,12 +144,11 @@ TEST(TracedProcess, killed__then_signal_and_open_calls_remain) {
 }
 
 TEST(TracedProcess, file_that_cannot_be_executed__then_permission_denied) {
-  const auto module = symbols::ReadModule(kKnownCounts);
-  ASSERT_TRUE(module.ok()) << module.status();
   LaunchOptions options;
   options.program = "/proc/self/maps";
   options.argv = {"maps"};
-  options.module = &*module;
+  options.module = ReadShared(kKnownCounts);
+  options.plan = [](const std::vector<MappedModule>&) { return std::vector<ModuleHooks>(); };
   options.lane_directory = "/dev/shm";
   EXPECT_EQ(TracedProcess::Launch(options).status().code(), absl::StatusCode::kPermissionDenied);
 }
@@ -151,10 +157,8 @@ TEST(TracedProcess, plan_of_another_file__then_failed_precondition) {
   LaunchedProgram other(kControlFlow);
   ASSERT_TRUE(other.Start({"environment"}));
   LaunchOptions options = other.options();
-  const auto module = symbols::ReadModule(kKnownCounts);
-  ASSERT_TRUE(module.ok()) << module.status();
   options.program = kKnownCounts;
-  options.module = &*module;
+  options.module = ReadShared(kKnownCounts);
   options.stdio = {0, 1, 2};
   EXPECT_EQ(TracedProcess::Launch(options).status().code(), absl::StatusCode::kFailedPrecondition);
 }
