@@ -57,6 +57,7 @@ def flightrec_dependencies():
     _library("com_googlesource_code_re2")
     _library("duckdb", members = ["LICENSE", "libduckdb.so"])
     _library("duckdb_headers", members = ["LICENSE", "src/duckdb/src/include/duckdb.h"])
+    _library("io_grpc_grpc_proto", members = ["LICENSE", "proto/health/v1/health.proto"])
     _library("lz4")
     _library("nlohmann_json")
     _library("openssl")

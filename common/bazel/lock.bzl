@@ -22,6 +22,7 @@ LOCK = [
     "deb com_googlesource_code_re2 libre2-dev 20220601+dfsg-1+b1 68b50c09ebc7dd939f89f7227d2373cab61e1699d7616c0faeae7b52f9c05092",
     "npm duckdb @duckdb/node-bindings-linux-x64 1.5.6-r.1 1b9f82478539bb9a1d1df44bd103121a12ae52142c07158dc52b97d2ec1d69ff",
     "npm duckdb_headers duckdb 1.4.4 5bb967dcbcd517670ba5f169f238fb9d6787e53752c60ebe24386169d76941ed",
+    "npm io_grpc_grpc_proto grpc-health-check 2.0.0 bcd56197507b2b6eeb4e89b92463ed12f89163313fcc0fe7663dc09d3e203b61",
     "deb lz4 liblz4-dev 1.9.4-1 927f7f7fc4bc0afe49ec7860548d57515d0d1a79f793d2a433f70f899179e706",
     "deb nlohmann_json nlohmann-json3-dev 3.11.2-2 ec57940def6b6186c30be0e0ee81d1e58f86d11a54a145b28686a1e3e4aae801",
     "deb openssl libssl-dev 3.0.20-1~deb12u2 43ef5c109056b1507a0972631ee8292e727029aeda1516b4672cb041730ae3af",

@@ -15,6 +15,7 @@
 #include "common/rpc/grpc_log.h"
 #include "common/rpc/listen_address.h"
 #include "common/rpc/shutdown_signal.h"
+#include "grpc/health/v1/health.pb.h"
 
 namespace flightrec::rpc {
 namespace {
@@ -30,6 +31,8 @@ void EnablePluginsOnce() {
     grpc::EnableDefaultHealthCheckService(true);
     grpc::reflection::InitProtoReflectionServerBuilderPlugin();
     grpc::channelz::experimental::InitChannelzService();
+    // gRPC serves health without this descriptor, so reflection could not describe it.
+    grpc::health::v1::HealthCheckRequest::descriptor();
   });
 }
 

@@ -120,6 +120,11 @@ TEST_F(ServerTest, reflection_and_channelz__are_there) {
   const RawAnswer reflection = RawCall(
       Channel(), "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", "\x3a\x01*");
   EXPECT_TRUE(absl::StrContains(reflection.bytes, kQueryServiceName));
+  // ServerReflectionRequest{file_containing_symbol: "grpc.health.v1.Health"}.
+  const RawAnswer health =
+      RawCall(Channel(), "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
+              "\x22\x15grpc.health.v1.Health");
+  EXPECT_TRUE(absl::StrContains(health.bytes, "HealthCheckRequest"));
   EXPECT_TRUE(RawCall(Channel(), "/grpc.channelz.v1.Channelz/GetServers", "").status.ok());
 }
 
