@@ -9,6 +9,7 @@ namespace {
 
 constexpr int32_t kOnSignalStack = 1;  // SS_ONSTACK
 constexpr int32_t kNoSignalStack = 2;  // SS_DISABLE
+constexpr int64_t kBadAddress = -14;   // EFAULT
 
 struct SignalStack {  // stack_t
   uint64_t low;
@@ -39,6 +40,30 @@ bool IsOnUnusedSignalStack(uint64_t address) {
     return false;
   }
   return address - stack.low < stack.size;
+}
+
+// The word at `address`, which may be unmapped: stacks of coroutines and of
+// children that share the memory come and go. 0 if nothing is there.
+uint64_t ReadWord(const ThreadBlock& block, uint64_t address, uint64_t if_forbidden) {
+  struct Range {  // struct iovec
+    const void* base;
+    uint64_t bytes;
+  };
+  uint64_t word = 0;
+  const Range local = {&word, sizeof(word)};
+  const Range remote = {reinterpret_cast<const void*>(address), sizeof(word)};
+  const int64_t count =
+      SystemCall(kSysProcessVmReadv, Control(block)->tid, reinterpret_cast<uint64_t>(&local), 1,
+                 reinterpret_cast<uint64_t>(&remote), 1);
+  if (count == sizeof(word)) return word;
+  return count == kBadAddress ? 0 : if_forbidden;
+}
+
+// For an entry that is not on the thread's own stack: nothing returns through
+// it any more.
+bool IsLeftElsewhere(const AgentState& state, const ThreadBlock& block, const ShadowEntry& entry) {
+  if (IsOnUnusedSignalStack(entry.slot)) return true;
+  return !IsInStubs(state, ReadWord(block, entry.slot, state.regions[0].low));
 }
 
 // A handler that jumped out of a half-written record leaves the head behind for
@@ -102,7 +127,7 @@ Verdict Judge(const AgentState& state, const ThreadBlock& block, const ShadowEnt
   const bool entry_on_own = OnOwnStack(block, entry.slot);
   if (!OnOwnStack(block, slot)) return Verdict::kAlive;
   if (!entry_on_own) {
-    return IsOnUnusedSignalStack(entry.slot) ? Verdict::kDead : Verdict::kAlive;
+    return IsLeftElsewhere(state, block, entry) ? Verdict::kDead : Verdict::kAlive;
   }
   if (entry.slot > slot) return Verdict::kAlive;
   // A living frame still returns into its stub.
@@ -149,7 +174,7 @@ void PopReturning(const AgentState& state, ThreadBlock& block, ShadowEntry* entr
     const bool dead =
         above->slot == kDeadSlot || above->slot == slot ||
         (on_own && (above->slot == 0 || (OnOwnStack(block, above->slot) && above->slot < slot))) ||
-        (on_own && !OnOwnStack(block, above->slot) && IsOnUnusedSignalStack(above->slot));
+        (on_own && !OnOwnStack(block, above->slot) && IsLeftElsewhere(state, block, *above));
     if (!dead) break;
     Retire(state, block, above, end_ticks, 0);
     block.top = reinterpret_cast<uint64_t>(above);

@@ -16,15 +16,18 @@ enum SystemCallNumber : int64_t {
   kSysSigaltstack = 131,
   kSysGettid = 186,
   kSysOpenat = 257,
+  kSysProcessVmReadv = 310,
 };
 
 inline int64_t SystemCall(int64_t number, uint64_t a = 0, uint64_t b = 0, uint64_t c = 0,
-                          uint64_t d = 0) {
+                          uint64_t d = 0, uint64_t e = 0, uint64_t f = 0) {
   int64_t result;
   register uint64_t r10 asm("r10") = d;
+  register uint64_t r8 asm("r8") = e;
+  register uint64_t r9 asm("r9") = f;
   asm volatile("syscall"
                : "=a"(result)
-               : "a"(number), "D"(a), "S"(b), "d"(c), "r"(r10)
+               : "a"(number), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
                : "rcx", "r11", "memory");
   return result;
 }

@@ -94,5 +94,14 @@ TEST(ControlFlow, coroutines__then_calls_of_both_stacks_are_recorded) {
   EXPECT_EQ(program.counts("Coroutine").total(), 1u);
 }
 
+TEST(ControlFlow, children_that_share_the_memory__then_their_entries_are_reclaimed) {
+  LaunchedProgram program(kControlFlow);
+  program.options().limits.shadow_entries = 128;
+  EXPECT_EQ(RunScenario(program, "share_memory").exit_code, 0);
+  EXPECT_EQ(program.counts("Child").total(), 300u);
+  EXPECT_EQ(program.counts("Child").dropped, 0u);
+  EXPECT_EQ(program.counts("Leaf").recorded, 300u);
+}
+
 }  // namespace
 }  // namespace flightrec::target

@@ -2,8 +2,10 @@
 // name of a scenario. The numbers of calls are in ../control_flow_test.cc.
 
 #include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/time.h>
 #include <sys/wait.h>
 #include <ucontext.h>
@@ -214,6 +216,26 @@ int Coroutines() {
   return 0;
 }
 
+COUNTED int Child(void*) {
+  sink = Leaf(sink);
+  _exit(sink > 0 ? 0 : 1);
+}
+
+// Children that share the memory and run on a stack that is gone afterwards, as
+// posix_spawn makes them.
+COUNTED int ShareMemory() {
+  constexpr size_t kStack = 65536;
+  for (int i = 0; i < 300; ++i) {
+    void* stack = mmap(nullptr, kStack, PROT_READ | PROT_WRITE,
+                       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    const pid_t child = clone(Child, static_cast<char*>(stack) + kStack,
+                              CLONE_VM | CLONE_VFORK | SIGCHLD, nullptr);
+    waitpid(child, nullptr, 0);
+    munmap(stack, kStack);
+  }
+  return 0;
+}
+
 // The empty asm keeps the compiler from making a loop of the recursion.
 COUNTED int Deep(int depth) {
   if (depth == 0) return 0;
@@ -288,6 +310,7 @@ constexpr Scenario kScenarios[] = {
     {"signal_stack_jump", SignalStackJump},
     {"timer", TimerAndReport},
     {"coroutines", Coroutines},
+    {"share_memory", ShareMemory},
     {"depth", Depth},
     {"loop", Loop},
     {"many_threads", ManyThreads},
