@@ -77,7 +77,9 @@ rpc::ServerConfig AllInOne::ServerFor(const std::string& name, int port) const {
 
 absl::Status AllInOne::StartBackend() {
   backend::BackendConfig config;
-  config.store_directory = config_.store;
+  config.store = config_.store;
+  // Written here when all services have their addresses.
+  config.write_endpoint_file = false;
   config.server = ServerFor("backend", kBackendPort);
   if (!endpoints_.backend.empty()) config.server.listen = endpoints_.backend;
   absl::StatusOr<backend::FinalizedBackendConfig> finalized = backend::Finalize(config);
@@ -91,10 +93,10 @@ absl::Status AllInOne::StartBackend() {
 }
 
 absl::Status AllInOne::StartQuery() {
-  query_engine::QueryConfig config;
+  query_engine::Config config;
   config.backend = endpoints_.backend;
   config.server = ServerFor(absl::StrCat("query-", getpid()), kQueryPort);
-  absl::StatusOr<query_engine::FinalizedQueryConfig> finalized = query_engine::Finalize(config);
+  absl::StatusOr<query_engine::FinalizedConfig> finalized = query_engine::Finalize(config);
   if (!finalized.ok()) return finalized.status();
   absl::StatusOr<std::unique_ptr<query_engine::QueryServer>> server =
       query_engine::QueryServer::Start(*finalized, logger_, registry_);

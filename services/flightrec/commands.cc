@@ -1,16 +1,18 @@
 #include "services/flightrec/commands.h"
 
+#include <unistd.h>
+
 #include <iostream>
 #include <memory>
 #include <string>
 
 #include "absl/status/status.h"
-#include "absl/strings/str_replace.h"
 #include "common/rpc/shutdown_signal.h"
 #include "services/flightrec/all_in_one.h"
 #include "services/flightrec/connection.h"
 #include "services/flightrec/run_command.h"
 #include "services/flightrec/views.h"
+#include "services/mcp_bridge/mcp_bridge_server.h"
 
 namespace flightrec::cli {
 namespace {
@@ -69,6 +71,16 @@ int ExecuteView(const CommandLine& line, log::Logger* logger, metrics::Registry*
   return std::cout.good() ? 0 : kExitFailure;
 }
 
+int ExecuteMcp(const CommandLine& line, log::Logger* logger, metrics::Registry* registry) {
+  auto connection = Connection::Open(line, Connection::Need::kQuery, logger, registry);
+  if (!connection.ok()) return Fail(connection.status(), kExitFailure);
+  mcp_bridge::McpBridgeConfig config;
+  config.query = (*connection)->query_address();
+  config.query_channel = (*connection)->Channel(line.token_file);
+  absl::Status served = mcp_bridge::ServeStdio(config, STDIN_FILENO, STDOUT_FILENO, logger, registry);
+  return served.ok() ? 0 : Fail(served, kExitFailure);
+}
+
 int ExecuteUp(const CommandLine& line, log::Logger* logger, metrics::Registry* registry) {
   AllInOneConfig config;
   config.store = line.store;
@@ -101,6 +113,8 @@ int Execute(const CommandLine& line, log::Logger* logger, metrics::Registry* reg
       return ExecuteRun(line, logger, registry);
     case Command::kUp:
       return ExecuteUp(line, logger, registry);
+    case Command::kMcp:
+      return ExecuteMcp(line, logger, registry);
     default:
       return ExecuteView(line, logger, registry);
   }

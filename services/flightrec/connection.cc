@@ -58,7 +58,6 @@ absl::Status Connection::Start(Need need) {
   if (!own.ok()) return own.status();
   own_ = *std::move(own);
   store_is_ours_ = config.backend.empty();
-  tracer_is_ours_ = config.tracer;
   endpoints_.backend = own_->endpoints().backend;
   if (config.query) endpoints_.query = own_->endpoints().query;
   if (config.tracer) {

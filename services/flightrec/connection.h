@@ -29,11 +29,14 @@ class Connection {
                                                           metrics::Registry* registry);
   ~Connection();
 
+  // How services are dialled, with this token.
+  rpc::ChannelConfig Channel(const std::string& token_file) const;
+
   absl::StatusOr<std::unique_ptr<query::v1::QueryService::Stub>> Query();
   absl::StatusOr<std::unique_ptr<capture::v1::CaptureService::Stub>> Capture();
 
-  // True when the program runs as a child of this process.
-  bool tracer_is_ours() const { return tracer_is_ours_; }
+  // Where the query engine listens.
+  const std::string& query_address() const { return endpoints_.query; }
 
   // Opens the store here when the process that owned it has gone in the meantime; the tracer's stream goes on there.
   // Does nothing while it is alive or when the store is ours.
@@ -42,14 +45,12 @@ class Connection {
  private:
   Connection(const CommandLine& line, log::Logger* logger, metrics::Registry* registry);
   absl::Status Start(Need need);
-  rpc::ChannelConfig Channel(const std::string& token_file) const;
 
   const CommandLine line_;
   log::Logger* const logger_;
   metrics::Registry* const registry_;
   rpc::Endpoints endpoints_;
   bool store_is_ours_ = false;
-  bool tracer_is_ours_ = false;
   // Null when every service is somebody else's.
   std::unique_ptr<AllInOne> own_;
 };
