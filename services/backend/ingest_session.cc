@@ -105,7 +105,8 @@ void IngestSession::Close(const absl::Status& status) {
 }
 
 void IngestSession::SetClosing(const absl::Status& status) {
-  if (!closing_.has_value()) closing_ = status;
+  // An error of what is still under way wins over the producer's orderly end.
+  if (!closing_.has_value() || closing_->ok()) closing_ = status;
 }
 
 void IngestSession::OnReadDone(bool ok) {

@@ -1,0 +1,219 @@
+#include "services/backend/ingest_service.h"
+
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "common/chunk/format.h"
+#include "common/rpc/status.h"
+#include "services/backend/loopback_backend.h"
+#include "services/backend/store/test_items.h"
+
+namespace flightrec::backend {
+namespace {
+
+const ids::Ulid kRecording = TestRecordingId(1);
+
+ingest::v1::Batch EmptyBatch(uint64_t sequence) {
+  ingest::v1::Batch batch;
+  batch.set_sequence(sequence);
+  return batch;
+}
+
+ingest::v1::Batch RecordingBatch(uint64_t sequence) {
+  ingest::v1::Batch batch = EmptyBatch(sequence);
+  *batch.add_items()->mutable_recording() = TestRecording(kRecording);
+  return batch;
+}
+
+ingest::v1::Batch ChunkBatch(uint64_t sequence, const std::string& chunk) {
+  ingest::v1::Batch batch = EmptyBatch(sequence);
+  batch.add_items()->mutable_chunk()->set_data(chunk);
+  return batch;
+}
+
+// Sends the recording, then `batch` with sequence 2, and gives the rejection.
+ingest::v1::Rejection RejectionOf(ingest::v1::Batch batch) {
+  LoopbackBackend backend;
+  TestProducer producer(backend);
+  producer.Greet();
+  producer.Send(RecordingBatch(1));
+  EXPECT_EQ(producer.Next().ack().durable_sequence(), 1u);
+  batch.set_sequence(2);
+  producer.Send(batch);
+  const ingest::v1::SessionResponse response = producer.Next();
+  EXPECT_TRUE(response.has_rejection()) << response.ShortDebugString();
+  EXPECT_EQ(response.rejection().sequence(), 2u);
+  // The sequence counts as taken.
+  EXPECT_EQ(producer.Next().ack().durable_sequence(), 2u);
+  return response.rejection();
+}
+
+int CodeOf(absl::StatusCode code) { return static_cast<int>(code); }
+
+TEST(IngestService, hello__then_welcome_with_credit_and_limit) {
+  LoopbackBackend backend;
+  TestProducer producer(backend);
+  const ingest::v1::Welcome welcome = producer.Greet();
+  EXPECT_EQ(welcome.durable_sequence(), 0u);
+  EXPECT_EQ(welcome.credit_bytes(), static_cast<uint64_t>(IngestLimits().session_credit_bytes));
+  EXPECT_EQ(welcome.max_batch_bytes(), static_cast<uint64_t>(IngestLimits().max_batch_bytes));
+}
+
+TEST(IngestService, batch__then_ack_gives_its_bytes_back) {
+  LoopbackBackend backend;
+  TestProducer producer(backend);
+  producer.Greet();
+  const ingest::v1::Batch batch = RecordingBatch(1);
+  producer.Send(batch);
+  const ingest::v1::SessionResponse response = producer.Next();
+  EXPECT_EQ(response.ack().durable_sequence(), 1u);
+  EXPECT_EQ(response.ack().credit_bytes(), batch.ByteSizeLong());
+}
+
+TEST(IngestService, producer_comes_back__then_welcome_says_where_to_go_on) {
+  LoopbackBackend backend;
+  {
+    TestProducer producer(backend);
+    producer.Greet();
+    producer.Send(RecordingBatch(1));
+    producer.Next();
+    EXPECT_TRUE(producer.Finish().ok());
+  }
+  TestProducer producer(backend);
+  EXPECT_EQ(producer.Greet().durable_sequence(), 1u);
+}
+
+TEST(IngestService, batch_is_sent_again__then_it_is_acknowledged_and_counted) {
+  LoopbackBackend backend;
+  TestProducer producer(backend);
+  producer.Greet();
+  producer.Send(RecordingBatch(1));
+  producer.Next();
+  producer.Send(RecordingBatch(1));
+  EXPECT_EQ(producer.Next().ack().durable_sequence(), 1u);
+  EXPECT_TRUE(absl::StrContains(backend.metrics(), "flightrec_backend_duplicate_batches_total 1"));
+}
+
+TEST(IngestService, flush__then_flushed_comes_after_all_batches_are_durable) {
+  LoopbackBackend backend;
+  TestProducer producer(backend);
+  producer.Greet();
+  producer.Send(RecordingBatch(1));
+  producer.Send(EmptyBatch(2));
+  producer.SendFlush(77);
+  ingest::v1::SessionResponse response = producer.Next();
+  while (response.has_ack()) response = producer.Next();
+  EXPECT_EQ(response.flushed().token(), 77u);
+  EXPECT_EQ(response.flushed().durable_sequence(), 2u);
+}
+
+TEST(IngestService, sequence_is_missing__then_stream_ends_with_FAILED_PRECONDITION) {
+  LoopbackBackend backend;
+  TestProducer producer(backend);
+  producer.Greet();
+  producer.Send(EmptyBatch(1));
+  producer.Send(EmptyBatch(3));
+  const grpc::Status status = producer.Finish();
+  EXPECT_EQ(status.error_code(), grpc::FAILED_PRECONDITION);
+  EXPECT_TRUE(absl::StrContains(status.error_message(), "expected sequence 2, got 3"))
+      << status.error_message();
+  EXPECT_EQ(rpc::DetailsOf(rpc::FromGrpcStatus(status)).reason, "OUT_OF_SEQUENCE");
+}
+
+TEST(IngestService, first_frame_is_no_hello__then_FAILED_PRECONDITION) {
+  LoopbackBackend backend;
+  TestProducer producer(backend);
+  producer.Send(EmptyBatch(1));
+  EXPECT_EQ(producer.Finish().error_code(), grpc::FAILED_PRECONDITION);
+}
+
+TEST(IngestService, producer_id_is_empty__then_INVALID_ARGUMENT) {
+  LoopbackBackend backend;
+  TestProducer producer(backend);
+  producer.SendHello(1, "");
+  EXPECT_EQ(producer.Finish().error_code(), grpc::INVALID_ARGUMENT);
+}
+
+TEST(IngestService, epoch_is_over__then_FAILED_PRECONDITION) {
+  LoopbackBackend backend;
+  TestProducer newer(backend);
+  newer.Greet(5);
+  TestProducer older(backend);
+  older.SendHello(4);
+  EXPECT_EQ(older.Finish().error_code(), grpc::FAILED_PRECONDITION);
+}
+
+TEST(IngestService, corrupt_chunk__then_rejected_with_DATA_LOSS) {
+  std::string chunk = TestChunk(kRecording, 0);
+  chunk.back() ^= 1;
+  const ingest::v1::Rejection rejection = RejectionOf(ChunkBatch(2, chunk));
+  EXPECT_EQ(rejection.status().code(), CodeOf(absl::StatusCode::kDataLoss));
+  EXPECT_EQ(rejection.item(), 0u);
+  EXPECT_GT(rejection.status().details_size(), 0);
+}
+
+TEST(IngestService, chunk_of_unknown_version__then_rejected_with_UNIMPLEMENTED) {
+  std::string chunk = TestChunk(kRecording, 0);
+  chunk[chunk::kOffsetVersion] = 99;
+  EXPECT_EQ(RejectionOf(ChunkBatch(2, chunk)).status().code(),
+            CodeOf(absl::StatusCode::kUnimplemented));
+}
+
+TEST(IngestService, chunk_above_1_MiB__then_rejected_with_INVALID_ARGUMENT) {
+  const ingest::v1::Rejection rejection =
+      RejectionOf(ChunkBatch(2, std::string(chunk::kMaxChunkBytes + 1, 'x')));
+  EXPECT_EQ(rejection.status().code(), CodeOf(absl::StatusCode::kInvalidArgument));
+}
+
+TEST(IngestService, batch_above_limit__then_rejected_with_INVALID_ARGUMENT) {
+  ingest::v1::Batch batch = ChunkBatch(2, std::string(chunk::kMaxChunkBytes, 'x'));
+  *batch.add_items() = batch.items(0);
+  const ingest::v1::Rejection rejection = RejectionOf(batch);
+  EXPECT_EQ(rejection.status().code(), CodeOf(absl::StatusCode::kInvalidArgument));
+  EXPECT_TRUE(absl::StrContains(rejection.status().message(), "max_batch_bytes"))
+      << rejection.status().message();
+}
+
+TEST(IngestService, chunk_of_unknown_recording__then_rejected_with_FAILED_PRECONDITION) {
+  const ingest::v1::Rejection rejection =
+      RejectionOf(ChunkBatch(2, TestChunk(TestRecordingId(9), 0)));
+  EXPECT_EQ(rejection.status().code(), CodeOf(absl::StatusCode::kFailedPrecondition));
+}
+
+TEST(IngestService, batch_exceeds_credit__then_FAILED_PRECONDITION) {
+  BackendConfig config = TestConfig();
+  config.server.max_message_bytes = 16 << 20;
+  LoopbackBackend backend(config);
+  TestProducer producer(backend);
+  const ingest::v1::Welcome welcome = producer.Greet();
+  producer.Send(ChunkBatch(1, std::string(welcome.credit_bytes() + 1, 'x')));
+  EXPECT_EQ(producer.Finish().error_code(), grpc::FAILED_PRECONDITION);
+}
+
+TEST(IngestService, session_limit_is_reached__then_RESOURCE_EXHAUSTED_with_retry) {
+  BackendConfig config = TestConfig();
+  config.ingest.max_sessions = 1;
+  LoopbackBackend backend(config);
+  TestProducer first(backend);
+  first.Greet();
+  TestProducer second(backend);
+  const grpc::Status status = second.Finish();
+  EXPECT_EQ(status.error_code(), grpc::RESOURCE_EXHAUSTED);
+  EXPECT_GT(rpc::DetailsOf(rpc::FromGrpcStatus(status)).retry_after, absl::ZeroDuration());
+}
+
+TEST(IngestService, server_drains__then_session_ends_with_UNAVAILABLE_after_its_ack) {
+  LoopbackBackend backend;
+  TestProducer producer(backend);
+  producer.Greet();
+  producer.Send(RecordingBatch(1));
+  EXPECT_EQ(producer.Next().ack().durable_sequence(), 1u);
+  backend.server().Drain();
+  EXPECT_EQ(producer.Finish().error_code(), grpc::UNAVAILABLE);
+}
+
+}  // namespace
+}  // namespace flightrec::backend
