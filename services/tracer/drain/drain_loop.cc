@@ -1,5 +1,7 @@
 #include "services/tracer/drain/drain_loop.h"
 
+#include <sys/resource.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -50,6 +52,8 @@ DrainTotals DrainLoop::Totals() const {
 }
 
 void DrainLoop::Run() {
+  // 0 is this thread. Not permitted to everyone: then it stays an ordinary one.
+  static_cast<void>(setpriority(PRIO_PROCESS, 0, options_.niceness));
   bool stop = false;
   while (!stop) {
     const absl::Duration pause = PauseAfter(DrainOnce());
