@@ -54,8 +54,8 @@ void CallChunkBuilder::SortRows() {
   const uint64_t width = kPlacesPerRow * rows_.size();
   const uint64_t first = last >= width ? last - width + 1 : 0;
   places_.assign(last - first + 1, kNoRow);
-  std::vector<Row> sorted;
-  sorted.reserve(rows_.size());
+  std::vector<Row>& sorted = sorted_rows_;
+  sorted.clear();
   for (uint32_t i = 0; i < rows_.size(); ++i) {
     if (rows_[i].ordinal < first) {
       sorted.push_back(rows_[i]);
@@ -70,7 +70,7 @@ void CallChunkBuilder::SortRows() {
   for (const uint32_t row : places_) {
     if (row != kNoRow) sorted.push_back(rows_[row]);
   }
-  rows_ = std::move(sorted);
+  rows_.swap(sorted);
 }
 
 CallChunk CallChunkBuilder::Build() {

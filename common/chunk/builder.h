@@ -60,7 +60,9 @@ class CallChunkBuilder {
   std::vector<CachedPath> cache_ = std::vector<CachedPath>(size_t{1} << kCacheBits);
   // Entries of the cache of another generation are of an earlier chunk.
   uint32_t generation_ = 1;
+  // Scratch of SortRows.
   std::vector<uint32_t> places_;
+  std::vector<Row> sorted_rows_;
 };
 
 }  // namespace flightrec::chunk

@@ -1,3 +1,4 @@
+#include <array>
 #include <utility>
 #include <vector>
 
@@ -125,27 +126,36 @@ void AppendLost(const std::vector<LostCalls>& lost, FunctionTable& functions, st
   }
 }
 
-std::string PackColumn(absl::Span<const uint64_t> values) {
-  std::string bytes;
-  AppendPackedColumn(values, bytes);
-  return bytes;
-}
-
-// The payload's parts behind the dictionary.
-std::vector<std::string> PackCalls(const CallColumns& calls,
-                                   absl::Span<const uint32_t> parent_index, uint64_t origin_ticks) {
-  std::vector<uint64_t> ordinal_gaps(calls.size());
-  for (size_t i = 1; i < calls.size(); ++i) {
-    ordinal_gaps[i] = calls.ordinal[i] - calls.ordinal[i - 1] - 1;
-  }
-  PathBases bases;
+// Memory that encoding needs besides its result; kept by each thread, at most 64 bytes for each of
+// kMaxCallsPerChunk calls and 32 for each of kMaxPathsPerChunk paths.
+struct Scratch {
+  std::vector<uint64_t> values;
   std::vector<uint64_t> entry_gaps;
   std::vector<uint64_t> exit_gaps;
+  PathBases bases;
+  GapCodec gap_codec;
+  std::array<std::string, 6> columns;
+};
+
+// Fills the payload's parts behind the dictionary.
+void PackCalls(const CallColumns& calls, absl::Span<const uint32_t> parent_index,
+               uint64_t origin_ticks, Scratch& scratch) {
+  for (std::string& column : scratch.columns) column.clear();
   const CallNesting nesting = {calls.path_index, parent_index, origin_ticks};
-  GapCodec().ToGaps(nesting, calls.start_ticks, calls.duration_ticks, bases, entry_gaps, exit_gaps);
-  const std::vector<uint64_t> paths(calls.path_index.begin(), calls.path_index.end());
-  return {PackColumn(bases.entry), PackColumn(bases.exit), PackColumn(ordinal_gaps),
-          PackColumn(paths),       PackColumn(entry_gaps), PackColumn(exit_gaps)};
+  scratch.gap_codec.ToGaps(nesting, calls.start_ticks, calls.duration_ticks, scratch.bases,
+                           scratch.entry_gaps, scratch.exit_gaps);
+  AppendPackedColumn(scratch.bases.entry, scratch.columns[0]);
+  AppendPackedColumn(scratch.bases.exit, scratch.columns[1]);
+
+  scratch.values.assign(calls.size(), 0);
+  for (size_t i = 1; i < calls.size(); ++i) {
+    scratch.values[i] = calls.ordinal[i] - calls.ordinal[i - 1] - 1;
+  }
+  AppendPackedColumn(scratch.values, scratch.columns[2]);
+  scratch.values.assign(calls.path_index.begin(), calls.path_index.end());
+  AppendPackedColumn(scratch.values, scratch.columns[3]);
+  AppendPackedColumn(scratch.entry_gaps, scratch.columns[4]);
+  AppendPackedColumn(scratch.exit_gaps, scratch.columns[5]);
 }
 
 }  // namespace
@@ -170,11 +180,11 @@ absl::StatusOr<std::string> EncodeCallChunk(const CallChunk& chunk, int compress
   const absl::string_view function_bytes(
       reinterpret_cast<const char*>(functions.functions().data()),
       functions.functions().size() * sizeof(ids::FunctionId));
-  const std::vector<std::string> columns =
-      PackCalls(chunk.calls, parent_index, full.header.min_start_ticks);
+  thread_local Scratch scratch;
+  PackCalls(chunk.calls, parent_index, full.header.min_start_ticks, scratch);
 
   std::vector<absl::string_view> parts = {function_bytes, references};
-  parts.insert(parts.end(), columns.begin(), columns.end());
+  parts.insert(parts.end(), scratch.columns.begin(), scratch.columns.end());
   size_t payload_bytes = 0;
   for (const absl::string_view part : parts) payload_bytes += part.size();
   if (payload_bytes > kMaxPayloadBytes) {

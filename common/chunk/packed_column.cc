@@ -17,9 +17,8 @@ constexpr size_t kWideBytes = 2;    // behind the two planes, for code 2
 constexpr size_t kWidestBytes = 6;  // behind the two planes, for code 3
 
 unsigned LengthCode(uint64_t value) {
-  if (value < 1u << 8) return 0;
-  if (value < 1u << 16) return 1;
-  return value < uint64_t{1} << 32 ? 2 : 3;
+  return (value >= 1u << 8 ? 1u : 0u) + (value >= 1u << 16 ? 1u : 0u) +
+         (value >= uint64_t{1} << 32 ? 1u : 0u);
 }
 
 size_t CodeBytes(size_t count) { return (count + 3) / 4; }
@@ -114,37 +113,72 @@ bool ReadColumn(absl::Span<const uint8_t>& bytes, absl::Span<T> values) {
   return false;
 }
 
+// Writes the length codes and returns how many there are of each.
+std::array<size_t, 4> WriteCodes(absl::Span<const uint64_t> values, uint8_t* codes) {
+  std::array<size_t, 4> counts{};
+  for (size_t i = 0; i < values.size(); i += 4) {
+    const size_t count = std::min<size_t>(4, values.size() - i);
+    unsigned byte = 0;
+    for (size_t k = 0; k < count; ++k) {
+      const unsigned code = LengthCode(values[i + k]);
+      byte |= code << (2 * k);
+      ++counts[code];
+    }
+    codes[i / 4] = static_cast<uint8_t>(byte);
+  }
+  return counts;
+}
+
+void AppendPlanes(absl::Span<const uint64_t> values, std::string& bytes) {
+  const size_t begin = bytes.size();
+  const size_t code_bytes = CodeBytes(values.size());
+  bytes.resize(begin + code_bytes);
+  const std::array<size_t, 4> counts =
+      WriteCodes(values, reinterpret_cast<uint8_t*>(bytes.data()) + begin);
+  const size_t second_bytes = values.size() - counts[0];
+  const size_t total =
+      code_bytes + values.size() + second_bytes + kWideBytes * counts[2] + kWidestBytes * counts[3];
+  // One more, for a second byte that is written and then not kept.
+  bytes.resize(begin + total + 1);
+  uint8_t* const low = reinterpret_cast<uint8_t*>(bytes.data()) + begin + code_bytes;
+  uint8_t* second = low + values.size();
+  uint8_t* wide = second + second_bytes;
+  uint8_t* widest = wide + kWideBytes * counts[2];
+  for (size_t i = 0; i < values.size(); ++i) {
+    low[i] = static_cast<uint8_t>(values[i]);
+    *second = static_cast<uint8_t>(values[i] >> 8);
+    second += values[i] >= 1u << 8 ? 1 : 0;
+  }
+  for (const uint64_t value : values) {
+    const unsigned code = LengthCode(value);
+    const uint64_t upper = value >> 16;
+    if (code == 2) {
+      std::memcpy(wide, &upper, kWideBytes);
+      wide += kWideBytes;
+    } else if (code == 3) {
+      std::memcpy(widest, &upper, kWidestBytes);
+      widest += kWidestBytes;
+    }
+  }
+  bytes.resize(begin + total);
+}
+
 }  // namespace
 
 void AppendPackedColumn(absl::Span<const uint64_t> values, std::string& bytes) {
   uint64_t all = 0;
   for (const uint64_t value : values) all |= value;
-  const Shape shape = all == 0               ? Shape::kZeros
-                      : LengthCode(all) == 0 ? Shape::kBytes
-                                             : Shape::kPlanes;
-  bytes.push_back(static_cast<char>(shape));
-  if (shape == Shape::kZeros) return;
-  std::string second;
-  std::string wide;
-  std::string widest;
-  if (shape == Shape::kPlanes) {
-    const size_t codes = bytes.size();
-    bytes.append(CodeBytes(values.size()), '\0');
-    for (size_t i = 0; i < values.size(); ++i) {
-      const unsigned code = LengthCode(values[i]);
-      bytes[codes + i / 4] =
-          static_cast<char>(static_cast<uint8_t>(bytes[codes + i / 4]) | code << (2 * (i % 4)));
-      if (code >= 1) second.push_back(static_cast<char>(values[i] >> 8));
-      if (code == 2) {
-        AppendInteger(wide, static_cast<uint16_t>(values[i] >> 16));
-      } else if (code == 3) {
-        AppendInteger(widest, static_cast<uint32_t>(values[i] >> 16));
-        AppendInteger(widest, static_cast<uint16_t>(values[i] >> 48));
-      }
-    }
+  if (all == 0) {
+    bytes.push_back(static_cast<char>(Shape::kZeros));
+  } else if (LengthCode(all) == 0) {
+    bytes.push_back(static_cast<char>(Shape::kBytes));
+    const size_t begin = bytes.size();
+    bytes.resize(begin + values.size());
+    for (size_t i = 0; i < values.size(); ++i) bytes[begin + i] = static_cast<char>(values[i]);
+  } else {
+    bytes.push_back(static_cast<char>(Shape::kPlanes));
+    AppendPlanes(values, bytes);
   }
-  for (const uint64_t value : values) bytes.push_back(static_cast<char>(value));
-  bytes.append(second).append(wide).append(widest);
 }
 
 bool ReadPackedColumn(absl::Span<const uint8_t>& bytes, absl::Span<uint64_t> values) {
