@@ -43,7 +43,7 @@ void FakeQueryEngine::AddFunction(const std::string& name, uint64_t calls) {
 
 void FakeQueryEngine::AddNode(uint64_t path, uint64_t parent, int depth, const std::string& name,
                               uint64_t total_ns) {
-  query::v1::CallTreeNode* node = tree.add_nodes();
+  query::v1::CallTreeNode* node = tree->add_nodes();
   node->set_path_id(path);
   node->set_parent_path_id(parent);
   node->set_depth(depth);
@@ -51,7 +51,7 @@ void FakeQueryEngine::AddNode(uint64_t path, uint64_t parent, int depth, const s
   node->set_calls(1);
   node->set_total_ns(total_ns);
   node->set_self_ns(total_ns / 2);
-  tree.set_total_nodes(static_cast<uint64_t>(tree.nodes_size()));
+  tree->set_total_nodes(static_cast<uint64_t>(tree->nodes_size()));
 }
 
 }  // namespace flightrec::mcp_bridge

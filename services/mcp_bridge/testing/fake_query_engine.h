@@ -46,7 +46,7 @@ class FakeQueryEngine : public QueryEngine {
   query::v1::ListRecordingsResponse recordings;
   absl::StatusOr<query::v1::OverviewResponse> overview = query::v1::OverviewResponse();
   query::v1::ListFunctionsResponse functions;
-  query::v1::CallTreeResponse tree;
+  absl::StatusOr<query::v1::CallTreeResponse> tree = query::v1::CallTreeResponse();
   absl::StatusOr<SqlAnswer> sql = SqlAnswer();
 
   query::v1::ListFunctionsRequest functions_request;

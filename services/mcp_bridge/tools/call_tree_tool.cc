@@ -4,6 +4,7 @@
 #include <unordered_map>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "common/rpc/status.h"
 #include "services/mcp_bridge/tools/answer.h"
 #include "services/mcp_bridge/tools/render.h"
@@ -83,6 +84,15 @@ absl::StatusOr<Json> Run(QueryEngine& engine, const Json& arguments, Cancellatio
   return MakeListAnswer(std::move(head), std::move(part), std::move(tail), max_tokens);
 }
 
+std::string NextStep(const Json& arguments, const absl::Status& error) {
+  const std::string function = arguments.value("function", "");
+  if (!absl::IsNotFound(error) || function.empty() ||
+      !absl::StrContains(error.message(), function)) {
+    return "";
+  }
+  return "call list_functions with name_contains to find the name";
+}
+
 }  // namespace
 
 std::vector<int> DepthFirst(const Nodes& nodes) {
@@ -146,7 +156,7 @@ Tool MakeCallTreeTool(QueryEngine* engine) {
                                         {{"recording", Text()}, {"completeness", OpenObject()}}),
       .run = [engine](const Json& arguments,
                       Cancellation& cancellation) { return Run(*engine, arguments, cancellation); },
-      .next_step = nullptr};
+      .next_step = NextStep};
 }
 
 }  // namespace flightrec::mcp_bridge

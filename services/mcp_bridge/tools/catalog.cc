@@ -107,7 +107,8 @@ Json Catalog::ErrorResult(const Json& arguments, const absl::Status& error,
                           const std::string& next_step, Cancellation& cancellation) const {
   std::string text = DescribeError(error, next_step);
   const Json recording = arguments.value("recording", Json("@latest"));
-  if (absl::IsNotFound(error) && recording.is_string()) {
+  // What was not found may be a function; then a next step has said so.
+  if (absl::IsNotFound(error) && next_step.empty() && recording.is_string()) {
     const std::string id = RecordingId(recording.get<std::string>());
     const std::string nearest =
         NearestNames(id, RecentRecordings(*engine_, kRecordingsCompared, cancellation));

@@ -142,6 +142,13 @@ TEST_F(CatalogTest, callers_without_a_function__is_an_error_that_names_it) {
             "them\nargument: function\nnext: correct the argument and call again");
 }
 
+TEST_F(CatalogTest, unknown_function__says_how_to_find_it) {
+  engine_.tree = absl::NotFoundError("function: no function is named \"mian\"; did you mean main");
+  EXPECT_EQ(ErrorText("call_tree", {{"function", "mian"}}),
+            "NOT_FOUND: function: no function is named \"mian\"; did you mean main\n"
+            "next: call list_functions with name_contains to find the name");
+}
+
 TEST_F(CatalogTest, sql__keeps_types_and_digits) {
   SqlAnswer answer;
   answer.columns.emplace_back().set_name("id");
