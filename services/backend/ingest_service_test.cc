@@ -3,9 +3,11 @@
 #include <gtest/gtest.h>
 
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
 #include "common/chunk/format.h"
 #include "common/rpc/status.h"
 #include "services/backend/loopback_backend.h"
@@ -203,6 +205,65 @@ TEST(IngestService, session_limit_is_reached__then_RESOURCE_EXHAUSTED_with_retry
   const grpc::Status status = second.Finish();
   EXPECT_EQ(status.error_code(), grpc::RESOURCE_EXHAUSTED);
   EXPECT_GT(rpc::DetailsOf(rpc::FromGrpcStatus(status)).retry_after, absl::ZeroDuration());
+}
+
+TEST(IngestService, producer_does_not_wait_for_acks__then_all_its_batches_are_taken) {
+  constexpr uint64_t kBatches = 4 * kMaxUncommittedBatches;
+  LoopbackBackend backend;
+  TestProducer producer(backend);
+  producer.Greet();
+  for (uint64_t sequence = 1; sequence <= kBatches; ++sequence) producer.Send(EmptyBatch(sequence));
+  producer.SendFlush(1);
+  ingest::v1::SessionResponse response = producer.Next();
+  while (response.has_ack()) response = producer.Next();
+  EXPECT_EQ(response.flushed().durable_sequence(), kBatches);
+}
+
+TEST(IngestService, producers_send_at_once__then_each_has_its_own_sequence) {
+  constexpr int kProducers = 8;
+  static constexpr uint64_t kBatches = 100;
+  LoopbackBackend backend;
+  std::vector<std::thread> threads;
+  for (int i = 0; i < kProducers; ++i) {
+    threads.emplace_back([&backend, i] {
+      TestProducer producer(backend);
+      producer.Greet(1, absl::StrCat("producer", i));
+      const ids::Ulid recording = TestRecordingId(static_cast<uint8_t>(i));
+      ingest::v1::Batch batch = EmptyBatch(1);
+      *batch.add_items()->mutable_recording() = TestRecording(recording);
+      producer.Send(batch);
+      for (uint64_t n = 2; n <= kBatches; ++n) {
+        producer.Send(ChunkBatch(n, TestChunk(recording, n - 2)));
+      }
+      producer.SendFlush(1);
+      ingest::v1::SessionResponse response = producer.Next();
+      while (response.has_ack()) response = producer.Next();
+      EXPECT_EQ(response.flushed().durable_sequence(), kBatches) << response.ShortDebugString();
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_TRUE(absl::StrContains(backend.metrics(), "flightrec_backend_chunks_total 792\n"));
+}
+
+TEST(IngestService, producer_vanishes_and_comes_back__then_each_chunk_is_kept_once) {
+  LoopbackBackend backend;
+  {
+    TestProducer producer(backend);
+    producer.Greet();
+    producer.Send(RecordingBatch(1));
+    for (uint64_t n = 2; n <= 50; ++n) producer.Send(ChunkBatch(n, TestChunk(kRecording, n - 2)));
+    // The destructor cancels the call.
+  }
+  TestProducer producer(backend);
+  const uint64_t durable = producer.Greet().durable_sequence();
+  for (uint64_t n = durable + 1; n <= 50; ++n) {
+    producer.Send(n == 1 ? RecordingBatch(1) : ChunkBatch(n, TestChunk(kRecording, n - 2)));
+  }
+  producer.SendFlush(1);
+  ingest::v1::SessionResponse response = producer.Next();
+  while (response.has_ack()) response = producer.Next();
+  EXPECT_EQ(response.flushed().durable_sequence(), 50u) << response.ShortDebugString();
+  EXPECT_TRUE(absl::StrContains(backend.metrics(), "flightrec_backend_chunks_total 49\n"));
 }
 
 TEST(IngestService, server_drains__then_session_ends_with_UNAVAILABLE_after_its_ack) {

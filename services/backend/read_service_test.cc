@@ -103,7 +103,7 @@ class ReadServiceTest : public ::testing::Test {
   LoopbackBackend backend_;
 };
 
-TEST_F(ReadServiceTest, recordings_are_paged_newest_first) {
+TEST_F(ReadServiceTest, page_size_is_two__then_recordings_come_newest_first_in_pages) {
   read::v1::ListRecordingsRequest request;
   request.set_page_size(2);
   read::v1::ListRecordingsResponse first;
@@ -181,7 +181,7 @@ TEST_F(ReadServiceTest, malformed_name__then_INVALID_ARGUMENT) {
   EXPECT_EQ(Get("processes/1", recording).error_code(), grpc::INVALID_ARGUMENT);
 }
 
-TEST_F(ReadServiceTest, processes_and_threads_of_a_recording_are_listed) {
+TEST_F(ReadServiceTest, recording_has_a_process_and_threads__then_they_are_listed) {
   grpc::ClientContext processes_context;
   read::v1::ListProcessesRequest processes_request;
   processes_request.set_parent(NameOf(kRecordings));
@@ -201,7 +201,7 @@ TEST_F(ReadServiceTest, processes_and_threads_of_a_recording_are_listed) {
   EXPECT_NE(threads.next_page_token(), "");
 }
 
-TEST_F(ReadServiceTest, functions_are_streamed_in_messages_under_1_MiB) {
+TEST_F(ReadServiceTest, many_functions__then_they_come_in_messages_under_1_MiB) {
   grpc::ClientContext context;
   read::v1::StreamFunctionsRequest request;
   request.set_parent("recordings/@latest");
@@ -219,7 +219,7 @@ TEST_F(ReadServiceTest, functions_are_streamed_in_messages_under_1_MiB) {
   EXPECT_GT(messages, 1);
 }
 
-TEST_F(ReadServiceTest, chunks_are_streamed_between_header_and_end_with_totals) {
+TEST_F(ReadServiceTest, recording_has_chunks__then_they_come_between_header_and_end_with_totals) {
   read::v1::StreamChunksRequest request;
   request.set_parent(NameOf(kRecordings));
   const std::vector<read::v1::StreamChunksResponse> frames = Stream(request);

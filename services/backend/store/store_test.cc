@@ -72,7 +72,7 @@ TEST_F(StoreTest, store_is_reopened__then_chunks_and_sequence_are_there) {
   EXPECT_EQ(chunks[0].position, 1u);
 }
 
-TEST_F(StoreTest, positions_go_on_after_reopen) {
+TEST_F(StoreTest, store_is_reopened__then_positions_go_on) {
   Commit(2, {TestChunkItem(TestChunk(kRecording, 0))});
   Reopen();
   store_->OpenProducer().value();
@@ -187,7 +187,7 @@ TEST_F(StoreTest, chunks_come_after_the_cursor_was_opened__then_they_are_left_ou
   EXPECT_EQ(cursor->last_position(), 1u);
 }
 
-TEST_F(StoreTest, chunks_are_read_in_order_of_thread_and_ordinal) {
+TEST_F(StoreTest, chunks_came_in_any_order__then_they_are_read_by_thread_and_ordinal) {
   Commit(2, {TestChunkItem(TestChunk(kRecording, 1, 0xb)),
              TestChunkItem(TestChunk(kRecording, 0, 0xb)),
              TestChunkItem(TestChunk(kRecording, 0, 0xa))});
@@ -230,7 +230,7 @@ TEST_F(StoreTest, more_chunks_than_are_read_ahead__then_all_come) {
   EXPECT_EQ(PositionsOf(All()).size(), 2 * kIndexReadAhead + 1);
 }
 
-TEST_F(StoreTest, recordings_are_listed_newest_first_in_pages) {
+TEST_F(StoreTest, page_holds_two__then_recordings_come_newest_first_in_pages) {
   Commit(2, {Recorded(TestRecordingId(3)), Recorded(TestRecordingId(2))});
   const auto all = [](const trace::v1::Recording&) { return true; };
   const auto first = store_->store().ListRecordings(kDefaultTenant, "", {.items = 2}, all).value();
