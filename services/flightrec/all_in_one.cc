@@ -77,7 +77,7 @@ rpc::ServerConfig AllInOne::ServerFor(const std::string& name, int port) const {
 
 absl::Status AllInOne::StartBackend() {
   backend::BackendConfig config;
-  config.store = config_.store;
+  config.store_directory = config_.store;
   // Written here when all services have their addresses.
   config.write_endpoint_file = false;
   config.server = ServerFor("backend", kBackendPort);

@@ -147,6 +147,30 @@ std::string HumanTime(uint64_t nanoseconds) {
   return absl::StrFormat("%.*f %s", decimals, value, unit);
 }
 
+std::string BriefName(const std::string& name) {
+  constexpr size_t kEnough = 60;
+  if (name.size() <= kEnough) return name;
+  constexpr absl::string_view kOperator = "operator";
+  std::string brief;
+  int depth = 0;
+  for (size_t i = 0; i < name.size(); ++i) {
+    if (depth == 0 && absl::StartsWith(absl::string_view(name).substr(i), kOperator)) {
+      // Its brackets are a name and enclose nothing.
+      size_t end = std::min(name.size() - 1, name.find_first_not_of("<>=-!*/+&|^%~,[]", i + kOperator.size()));
+      if (name.compare(end, 2, "()") == 0) end += 2;
+      brief.append(name, i, end - i);
+      i = end;
+    }
+    const char c = name[i];
+    const bool opens = c == '<' || (c == '(' && name.compare(i, 11, "(anonymous ") != 0);
+    const bool closes = depth > 0 && ((c == '>' && name[i - 1] != '-') || c == ')');
+    if (closes) --depth;
+    if (depth == 0) brief += c;
+    if (opens && depth++ == 0) brief += name[i + 1] == (c == '<' ? '>' : ')') ? "" : "...";
+  }
+  return brief;
+}
+
 std::string GroupDigits(uint64_t number) {
   std::string digits = absl::StrCat(number);
   for (int at = static_cast<int>(digits.size()) - 3; at > 0; at -= 3) digits.insert(at, ",");

@@ -37,6 +37,9 @@ std::string Format(const Table& table, OutputFormat format);
 // "1.23 ms": three digits and a unit.
 std::string HumanTime(uint64_t nanoseconds);
 
+// A C++ or Rust name that fits a line: where it is long, what stands inside <...> and the arguments are left out.
+std::string BriefName(const std::string& name);
+
 // "1,234,567".
 std::string GroupDigits(uint64_t number);
 

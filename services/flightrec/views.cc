@@ -99,11 +99,12 @@ std::string DescribeCompleteness(const trace::v1::Completeness& completeness) {
   if (completeness.children_not_traced() > 0) {
     sentences.push_back(absl::StrCat(completeness.children_not_traced(), " child processes were not traced"));
   }
-  for (const trace::v1::Refusal& refusal : completeness.refusals()) {
-    sentences.push_back(absl::StrCat(refusal.functions(), " functions not hooked: ", refusal.description(), " (",
-                                     absl::StrJoin(refusal.examples(), ", "),
-                                     refusal.functions() > static_cast<uint64_t>(refusal.examples_size()) ? ", ..." : "",
-                                     ")"));
+  if (completeness.refusals_size() > 0) {
+    sentences.push_back(absl::StrCat(
+        "functions not hooked: ",
+        absl::StrJoin(completeness.refusals(), ", ", [](std::string* text, const trace::v1::Refusal& refusal) {
+          absl::StrAppend(text, GroupDigits(refusal.functions()), " ", refusal.reason());
+        })));
   }
   sentences.insert(sentences.end(), completeness.notes().begin(), completeness.notes().end());
   return absl::StrJoin(sentences, "\n");
@@ -119,11 +120,13 @@ absl::StatusOr<View> Report(QueryStub& query, const CommandLine& line) {
   if (!asked.ok()) return rpc::FromGrpcStatus(asked);
 
   View view;
-  view.table.columns = {{"function"}, {"calls"}, {"total_ns"}, {"self_ns"}, {"min_ns"}, {"p50_ns"}, {"p99_ns"}, {"max_ns"}};
+  // Names last: they are as long as they like.
+  view.table.columns = {{"calls"}, {"total_ns"}, {"self_ns"}, {"min_ns"}, {"p50_ns"}, {"p99_ns"}, {"max_ns"}, {"function"}};
   query::v1::ListFunctionsRequest request;
   // @latest may have moved on since.
   request.set_recording(overview.recording().name());
-  const int limit = line.limit > 0 ? line.limit : line.output == OutputFormat::kTable ? kDefaultRows : kMaxPage * 100;
+  const bool for_people = line.output == OutputFormat::kTable;
+  const int limit = line.limit > 0 ? line.limit : for_people ? kDefaultRows : kMaxPage * 100;
   query::v1::ListFunctionsResponse page;
   do {
     request.set_page_size(std::min<int>(kMaxPage, limit - static_cast<int>(view.table.rows.size())));
@@ -134,8 +137,9 @@ absl::StatusOr<View> Report(QueryStub& query, const CommandLine& line) {
     if (!asked.ok()) return rpc::FromGrpcStatus(asked);
     for (const query::v1::FunctionStatistics& function : page.functions()) {
       const query::v1::CallStatistics& s = function.statistics();
-      view.table.rows.push_back({function.function().name(), static_cast<uint64_t>(s.calls()), Ns(s.total_ns()),
-                                 Ns(s.self_ns()), Ns(s.min_ns()), Ns(s.p50_ns()), Ns(s.p99_ns()), Ns(s.max_ns())});
+      view.table.rows.push_back({static_cast<uint64_t>(s.calls()), Ns(s.total_ns()), Ns(s.self_ns()), Ns(s.min_ns()),
+                                 Ns(s.p50_ns()), Ns(s.p99_ns()), Ns(s.max_ns()),
+                                 for_people ? BriefName(function.function().name()) : function.function().name()});
     }
   } while (!page.next_page_token().empty() && static_cast<int>(view.table.rows.size()) < limit);
   view.heading = OverviewHeading(overview);
@@ -164,7 +168,7 @@ absl::StatusOr<View> Tree(QueryStub& query, const CommandLine& line) {
   for (const query::v1::CallTreeNode& node : tree.nodes()) {
     const std::string indent(for_people ? 2 * node.depth() : 0, ' ');
     std::vector<Cell> row = {Ns(node.total_ns()), Ns(node.self_ns()), static_cast<uint64_t>(node.calls()),
-                             absl::StrCat(indent, node.function_name())};
+                             absl::StrCat(indent, for_people ? BriefName(node.function_name()) : node.function_name())};
     if (!for_people) {
       row.insert(row.end(), {static_cast<int64_t>(node.depth()), static_cast<uint64_t>(node.path_id()),
                              static_cast<uint64_t>(node.parent_path_id())});
