@@ -67,7 +67,7 @@ TEST(Ring, head_beyond_the_ring__then_nothing_is_read) {
 
 // Runs under ThreadSanitizer.
 TEST(Ring, producer_and_consumer_at_once__then_every_record_is_whole) {
-  constexpr uint64_t kCount = 2'000'000;
+  constexpr uint64_t kCount = 500'000;
   Memory memory;
   uint64_t refused = 0;
   std::thread producer([&memory, &refused] {

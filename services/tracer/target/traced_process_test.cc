@@ -2,10 +2,9 @@
 
 #include <gtest/gtest.h>
 #include <signal.h>
-#include <unistd.h>
 
+#include <filesystem>
 #include <memory>
-#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -70,7 +69,7 @@ TEST(TracedProcess, records__then_paths_and_times_nest) {
 }
 
 TEST(TracedProcess, environment_and_directory__then_passed_on_unchanged) {
-  LaunchedProgram program(std::string(get_current_dir_name()) + "/" + kControlFlow);
+  LaunchedProgram program(std::filesystem::current_path() / kControlFlow);
   program.options().env = {"GREETING=hello"};
   program.options().cwd = "/";
   ASSERT_TRUE(program.Start({"environment"}));
@@ -85,7 +84,8 @@ TEST(TracedProcess, lane_full__then_records_and_drops_add_up) {
   ASSERT_TRUE(program.Start({"loop"}));
   EXPECT_EQ(program.RunToEndUndrained().exit_code, 0);
   const CallCounts leaf = program.counts("Leaf");
-  EXPECT_EQ(leaf.recorded, 65536 / sizeof(lane::CallRecord));
+  EXPECT_EQ(program.records().size(), 65536 / sizeof(lane::CallRecord));
+  EXPECT_GT(leaf.recorded, 0u);
   EXPECT_EQ(leaf.total(), 100000u);
   EXPECT_EQ(program.counts("main").dropped, 1u);
 }
