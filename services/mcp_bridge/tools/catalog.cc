@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "services/mcp_bridge/tools/answer.h"
 #include "services/mcp_bridge/tools/arguments.h"
@@ -107,8 +108,10 @@ Json Catalog::ErrorResult(const Json& arguments, const absl::Status& error,
                           const std::string& next_step, Cancellation& cancellation) const {
   std::string text = DescribeError(error, next_step);
   const Json recording = arguments.value("recording", Json("@latest"));
-  // What was not found may be a function; then a next step has said so.
-  if (absl::IsNotFound(error) && next_step.empty() && recording.is_string()) {
+  // What was not found may be a function; then a next step has said so. The
+  // engine may have named the nearest itself.
+  if (absl::IsNotFound(error) && next_step.empty() && recording.is_string() &&
+      !absl::StrContains(error.message(), "nearest")) {
     const std::string id = RecordingId(recording.get<std::string>());
     const std::string nearest =
         NearestNames(id, RecentRecordings(*engine_, kRecordingsCompared, cancellation));

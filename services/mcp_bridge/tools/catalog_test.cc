@@ -188,6 +188,15 @@ TEST_F(CatalogTest, unknown_recording__names_the_nearest) {
             "nearest recordings: 01ARZ3NDEKTSV4RRFFQ69G5FAX");
 }
 
+TEST_F(CatalogTest, nearest_recordings_named_by_the_engine__are_not_repeated) {
+  engine_.AddRecording("01ARZ3NDEKTSV4RRFFQ69G5FAX");
+  engine_.overview = rpc::WithReason(absl::NotFoundError("recordings/X not found"),
+                                     "RECORDING_NOT_FOUND", "nearest: recordings/Y");
+  EXPECT_EQ(ErrorText("overview", {{"recording", "X"}}),
+            "NOT_FOUND: recordings/X not found; nearest: recordings/Y\n"
+            "reason: RECORDING_NOT_FOUND");
+}
+
 TEST_F(CatalogTest, unknown_tool__is_not_found) {
   Cancellation cancellation;
   EXPECT_EQ(catalog_.Call("sqll", Json::object(), cancellation).status().code(),

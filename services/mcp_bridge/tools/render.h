@@ -17,6 +17,8 @@ inline constexpr int kMaxRefusals = 4;
 inline constexpr int kMaxLostFunctions = 5;
 inline constexpr int kMaxNotes = 3;
 
+// "complete" is about the calls of hooked functions; functions that were not
+// hooked are counted beside it.
 Json RenderCompleteness(const trace::v1::Completeness& completeness);
 Json RenderRecording(const trace::v1::Recording& recording);
 Json RenderProcess(const trace::v1::Process& process);
