@@ -37,7 +37,7 @@ class FourProcesses:
         return {
             "backend": [f"--store={self._directory / 'store'}"],
             "tracer": [f"--backend={self.address('backend')}", f"--state_dir={self._directory / 'tracer'}",
-                       "--flush_deadline=20s"],
+                       "--flush_deadline=10s"],
             "query_engine": [f"--backend={self.address('backend')}"],
             "mcp_bridge": [f"--query={self.address('query_engine')}"],
         }[name]

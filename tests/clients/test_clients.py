@@ -54,16 +54,18 @@ def test_mcp_client_over_stdio__sample__then_exact_counts_and_errors_that_teach(
     assert recording in json.dumps(recordings["structuredContent"])
     seen = {f["name"].split("(")[0]: int(f["calls"]) for f in functions["structuredContent"]["functions"]}
     assert {name: seen.get(name) for name in sample_counts} == sample_counts
-    assert str(sum(seen.values())) in json.dumps(sql["structuredContent"])
+    every_call = sum(int(f["calls"]) for f in functions["structuredContent"]["functions"])
+    assert sql["structuredContent"]["rows"] == [[every_call]]
     assert unknown["isError"] and "01ARZ3NDEKTSV4RRFFQ69G5FAV" in unknown["content"][0]["text"]
     assert recording in unknown["content"][0]["text"], "the error names the nearest recordings"
 
 
-def test_generated_python_client__overview__then_names_the_recording(services, recording, repository, tmp_path):
-    protos = ["flightrec/trace/v1/trace.proto",
-              *(f"flightrec/query/v1/{name}.proto" for name in ("calls", "sql", "views", "query"))]
-    subprocess.run(["protoc", f"-I{repository / 'proto'}", f"--python_out={tmp_path}", f"--grpc_out={tmp_path}",
-                    "--plugin=protoc-gen-grpc=/usr/bin/grpc_python_plugin", *protos], check=True)
+def test_generated_python_client__overview__then_names_the_recording(services, recording, repository, tmp_path, buf):
+    plugins = [{"protoc_builtin": "python", "out": "."}, {"local": "/usr/bin/grpc_python_plugin", "out": "."}]
+    protos = repository / "proto"
+    subprocess.run([buf, "generate", str(protos), "--template", json.dumps({"version": "v2", "plugins": plugins}),
+                    "--path", str(protos / "flightrec/trace"), "--path", str(protos / "flightrec/query"),
+                    "-o", str(tmp_path)], check=True)
     sys.path.insert(0, str(tmp_path))
     grpc = importlib.import_module("grpc")
     messages = importlib.import_module("flightrec.query.v1.views_pb2")
