@@ -75,8 +75,7 @@ Json RenderCompleteness(const trace::v1::Completeness& c) {
   for (const trace::v1::Refusal& refusal : c.refusals()) refused += refusal.functions();
   Json result;
   result["complete"] = c.calls_lost() == 0 && c.threads_refused() == 0 && c.calls_too_deep() == 0 &&
-                       refused == 0 && c.children_not_traced() == 0 && c.calls_open() == 0 &&
-                       !c.still_recording();
+                       c.children_not_traced() == 0 && c.calls_open() == 0 && !c.still_recording();
   result["calls_recorded"] = c.calls_recorded();
   SetUnlessZero(result, "functions_hooked", c.functions_hooked());
   SetUnlessZero(result, "calls_lost", c.calls_lost());

@@ -36,6 +36,14 @@ TEST(RenderCompleteness, losses_and_refusals__are_told_and_bounded) {
   EXPECT_EQ(json["notes"].size(), static_cast<size_t>(kMaxNotes));
 }
 
+TEST(RenderCompleteness, only_functions_not_hooked__is_complete) {
+  trace::v1::Completeness completeness;
+  completeness.add_refusals()->set_functions(8);
+  const Json json = RenderCompleteness(completeness);
+  EXPECT_EQ(json["complete"], true);
+  EXPECT_EQ(json["functions_refused"], 8);
+}
+
 TEST(RenderProcess, outcomes__are_words) {
   trace::v1::Process process;
   EXPECT_EQ(RenderProcess(process)["outcome"], "running");
