@@ -15,6 +15,9 @@
 namespace flightrec::rpc {
 namespace {
 
+constexpr int kMinReconnectMs = 100;
+constexpr int kMaxReconnectMs = 2000;
+
 class BearerToken : public grpc::MetadataCredentialsPlugin {
  public:
   explicit BearerToken(const std::string& token) : header_(absl::StrCat("Bearer ", token)) {}
@@ -98,6 +101,9 @@ absl::StatusOr<std::shared_ptr<grpc::Channel>> MakeChannel(const std::string& ta
   arguments.SetMaxReceiveMessageSize(config.max_message_bytes);
   arguments.SetMaxSendMessageSize(config.max_message_bytes);
   arguments.SetInt(GRPC_ARG_ENABLE_RETRIES, 0);
+  // gRPC's own limit is two minutes: too long for a peer that has just been restarted.
+  arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, kMinReconnectMs);
+  arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, kMaxReconnectMs);
   return grpc::CreateCustomChannel(target, *credentials, arguments);
 }
 

@@ -10,6 +10,7 @@
 #include "absl/status/statusor.h"
 #include "common/log/logger.h"
 #include "common/metrics/registry.h"
+#include "common/rpc/grpc_log.h"
 #include "common/rpc/server_flags.h"
 #include "common/rpc/shutdown_signal.h"
 #include "services/backend/backend_config.h"
@@ -45,6 +46,7 @@ absl::Status Run() {
   absl::StatusOr<FinalizedBackendConfig> config = Finalize(ConfigFromFlags());
   if (!config.ok()) return config.status();
   log::Logger logger("backend", *level);
+  rpc::GrpcLogRoute grpc_log(&logger);
   metrics::Registry registry;
   rpc::ShutdownSignal shutdown;
   absl::StatusOr<std::unique_ptr<BackendServer>> backend =

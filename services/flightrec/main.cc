@@ -5,6 +5,7 @@
 
 #include "common/log/logger.h"
 #include "common/metrics/registry.h"
+#include "common/rpc/grpc_log.h"
 #include "services/flightrec/command_line.h"
 #include "services/flightrec/commands.h"
 
@@ -32,6 +33,7 @@ int main(int argc, char** argv) {
   flightrec::log::Logger logger("flightrec", line->command == flightrec::cli::Command::kUp
                                                  ? flightrec::log::Level::kInfo
                                                  : flightrec::log::Level::kError);
+  flightrec::rpc::GrpcLogRoute grpc_log(&logger);
   flightrec::metrics::Registry registry;
   return flightrec::cli::Execute(*line, &logger, &registry);
 }

@@ -9,6 +9,7 @@
 #include "absl/time/time.h"
 #include "common/log/logger.h"
 #include "common/metrics/registry.h"
+#include "common/rpc/grpc_log.h"
 #include "common/rpc/server_flags.h"
 #include "common/rpc/shutdown_signal.h"
 #include "services/query_engine/config.h"
@@ -65,6 +66,7 @@ int main(int argc, char** argv) {
   if (!config.ok()) return Fail(config.status());
 
   flightrec::log::Logger logger("query_engine", *level);
+  flightrec::rpc::GrpcLogRoute grpc_log(&logger);
   flightrec::metrics::Registry registry;
   flightrec::rpc::ShutdownSignal shutdown;
   const auto server = flightrec::query_engine::QueryServer::Start(*config, &logger, &registry);

@@ -8,6 +8,7 @@
 #include "absl/time/time.h"
 #include "common/log/logger.h"
 #include "common/metrics/registry.h"
+#include "common/rpc/grpc_log.h"
 #include "common/rpc/server_flags.h"
 #include "common/rpc/shutdown_signal.h"
 #include "services/tracer/tracer_config.h"
@@ -59,6 +60,7 @@ int main(int argc, char** argv) {
   if (!config.ok()) return Fail(config.status());
 
   flightrec::log::Logger logger("tracer", *level);
+  flightrec::rpc::GrpcLogRoute grpc_log(&logger);
   flightrec::metrics::Registry registry;
   flightrec::rpc::ShutdownSignal shutdown;
   auto server = flightrec::tracer::TracerServer::Start(*config, &logger, &registry);
