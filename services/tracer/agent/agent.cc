@@ -21,6 +21,7 @@ ShadowEntry* Push(const AgentState& state, ThreadBlock& block, const StubDescrip
   entry->slot = slot;
   entry->return_address = *reinterpret_cast<uint64_t*>(slot);
   entry->caller_rbx = caller_rbx;
+  entry->ring_place = kNoPlace;
   lane::OpenCallEntry* shared = Shared(state, entry);
   shared->path = ExtendPath((shared - 1)->path, stub.function_id);
   uint64_t ordinal = 1;

@@ -63,11 +63,15 @@ uint64_t ReadWord(const ThreadBlock& block, uint64_t address, uint64_t if_forbid
 // it any more.
 bool IsLeftElsewhere(const AgentState& state, const ThreadBlock& block, const ShadowEntry& entry) {
   if (IsOnUnusedSignalStack(entry.slot)) return true;
+  // Its stub may have been interrupted on the way in, before it put its address
+  // into the slot.
+  if (SignalStackIsInUse()) return false;
   return !IsInStubs(state, ReadWord(block, entry.slot, state.regions[0].low));
 }
 
-// A handler that jumped out of a half-written record leaves the head behind for
-// good: once everything visible is consumed, the ring starts over there.
+// A handler that jumped out of a half-written record leaves the head behind until
+// the entry is found dead. If the ring is full before, and everything visible is
+// consumed, the ring starts over there.
 void DropOrRestart(const AgentState& state, ThreadBlock& block, const lane::Ring& ring,
                    uint32_t function_index, uint64_t limit) {
   lane::SlotControl* control = ring.control;
@@ -80,12 +84,14 @@ void DropOrRestart(const AgentState& state, ThreadBlock& block, const lane::Ring
   CountDrop(state, block, function_index, &control->dropped_full);
 }
 
-void Record(const AgentState& state, ThreadBlock& block, const lane::OpenCallEntry& call,
-            uint64_t end_ticks) {
+lane::CallRecord Finished(const lane::OpenCallEntry& call, uint64_t end_ticks) {
+  return {call.start_ticks, end_ticks, call.path, call.function_index, call.ordinal_low};
+}
+
+void Record(const AgentState& state, ThreadBlock& block, ShadowEntry* entry,
+            const lane::CallRecord& record) {
   const lane::Ring ring = RingOf(state, block);
-  const lane::CallRecord record = {call.start_ticks, end_ticks, call.path, call.function_index,
-                                   call.ordinal_low};
-  while (!lane::Publish(ring, &block.reserved, block.ring_limit, record)) {
+  while (!lane::Publish(ring, &block.reserved, block.ring_limit, &entry->ring_place, record)) {
     lane::SlotControl* control = ring.control;
     while (control->ring_populated < ring.size && block.reserved >= control->ring_populated) {
       if (!GrowRing(state, block)) break;
@@ -97,7 +103,7 @@ void Record(const AgentState& state, ThreadBlock& block, const lane::OpenCallEnt
     // A signal handler may have come as far meanwhile, so only the place
     // decides, not the limit that was known before.
     if (block.reserved >= limit) {
-      DropOrRestart(state, block, ring, call.function_index, limit);
+      DropOrRestart(state, block, ring, record.function_index, limit);
       return;
     }
     block.ring_limit = limit;
@@ -108,7 +114,18 @@ void Record(const AgentState& state, ThreadBlock& block, const lane::OpenCallEnt
 void Retire(const AgentState& state, ThreadBlock& block, ShadowEntry* entry, uint64_t end_ticks,
             uint64_t slot_value) {
   lane::OpenCallEntry* shared = Shared(state, entry);
-  if (shared->start_ticks != 0) Record(state, block, *shared, end_ticks);
+  if (shared->start_ticks != 0) {
+    const lane::CallRecord record = Finished(*shared, end_ticks);
+    const lane::Ring ring = RingOf(state, block);
+    // Relaxed: only this thread writes the head.
+    const uint64_t head = __atomic_load_n(&ring.control->head, __ATOMIC_RELAXED);
+    if (entry->ring_place >= block.reserved) {
+      Record(state, block, entry, record);
+    } else if (entry->ring_place >= head) {
+      // Its stub was left while it wrote the record.
+      lane::Complete(ring, &block.reserved, entry->ring_place, record);
+    }
+  }
   // Relaxed: the tracer may take it for open or not, both are right now.
   __atomic_store_n(&shared->start_ticks, 0, __ATOMIC_RELAXED);
   entry->slot = slot_value;
@@ -130,10 +147,6 @@ Verdict Judge(const AgentState& state, const ThreadBlock& block, const ShadowEnt
     return IsLeftElsewhere(state, block, entry) ? Verdict::kDead : Verdict::kAlive;
   }
   if (entry.slot > slot) return Verdict::kAlive;
-  // A living frame still returns into its stub.
-  if (!IsInStubs(state, *reinterpret_cast<uint64_t*>(entry.slot))) {
-    return Verdict::kDead;
-  }
   return SignalStackIsInUse() ? Verdict::kAlive : Verdict::kDead;
 }
 

@@ -28,12 +28,15 @@ struct ShadowEntry {
   // not written it yet. kDeadSlot: over, but something above it may live.
   uint64_t slot;
   uint64_t caller_rbx;
-  uint64_t reserved;
+  // Position in the ring of the call's record, noted before it is taken, so
+  // that a record whose writer was left by longjmp can be completed.
+  uint64_t ring_place;
 };
 static_assert(sizeof(ShadowEntry) == 32);
 static_assert(sizeof(ShadowEntry) == sizeof(lane::OpenCallEntry));
 
 inline constexpr uint64_t kDeadSlot = 1;
+inline constexpr uint64_t kNoPlace = ~uint64_t{0};
 // Slot of entry 0: above every stack, so the entry is never found dead.
 inline constexpr uint64_t kRootSlot = ~uint64_t{0};
 

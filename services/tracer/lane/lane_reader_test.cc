@@ -50,7 +50,8 @@ TEST_F(LaneReaderTest, only_active_slots__then_listed) {
 TEST_F(LaneReaderTest, records__then_drained_from_their_slot_only) {
   uint64_t reserved = 0;
   const Ring ring = file_->ring(1);
-  ASSERT_TRUE(Publish(ring, &reserved, WriteLimit(ring), {1, 2, 3, 4, 5}));
+  uint64_t noted = 0;
+  ASSERT_TRUE(Publish(ring, &reserved, WriteLimit(ring), &noted, {1, 2, 3, 4, 5}));
   std::vector<CallRecord> out(4);
   EXPECT_EQ(reader_->Drain(0, absl::MakeSpan(out)), 0u);
   ASSERT_EQ(reader_->Drain(1, absl::MakeSpan(out)), 1u);

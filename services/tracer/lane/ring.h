@@ -29,35 +29,43 @@ inline uint64_t ThirdWord(const CallRecord& record) {
   return record.function_index | (static_cast<uint64_t>(record.ordinal_low) << 32);
 }
 
-// Publishes `record` if `*reserved` is below `limit`, the position up to which
-// the producer may write. False: nothing was written.
+// Writes `record` at a place the producer has taken, and publishes it unless
+// someone in front of it is still writing.
 //
-// `*reserved` is the producer's own; the head follows it. A signal handler that
-// interrupts the writing of a record takes the place behind it and leaves the
-// head alone, so a record is never visible before the ones in front of it are
-// complete; the interrupted writer publishes both. Atomics on `*reserved` are
-// relaxed: only towards signal handlers of the same thread.
-inline bool Publish(const Ring& ring, uint64_t* reserved, uint64_t limit,
-                    const CallRecord& record) {
-  uint64_t place = __atomic_load_n(reserved, __ATOMIC_RELAXED);
-  do {
-    if (place >= limit) return false;
-  } while (!__atomic_compare_exchange_n(reserved, &place, place + sizeof(CallRecord), false,
-                                        __ATOMIC_RELAXED, __ATOMIC_RELAXED));
+// `*reserved` is the producer's own position behind the last place taken; the
+// head follows it. A signal handler that interrupts the writing of a record
+// takes the place behind it and leaves the head alone, so a record is never
+// visible before the ones in front of it are complete; the interrupted writer
+// publishes both. Atomics on `*reserved` are relaxed: only towards signal
+// handlers of the same thread.
+inline void Complete(const Ring& ring, const uint64_t* reserved, uint64_t place,
+                     const CallRecord& record) {
   uint64_t* words = RecordAt(ring, place);
   __atomic_store_n(&words[0], record.start_ticks, __ATOMIC_RELAXED);
   __atomic_store_n(&words[1], record.end_ticks, __ATOMIC_RELAXED);
   __atomic_store_n(&words[2], record.path, __ATOMIC_RELAXED);
   __atomic_store_n(&words[3], ThirdWord(record), __ATOMIC_RELAXED);
-  if (__atomic_load_n(&ring.control->head, __ATOMIC_RELAXED) != place) {
-    return true;
-  }
+  if (__atomic_load_n(&ring.control->head, __ATOMIC_RELAXED) != place) return;
   uint64_t end;
   do {
     end = __atomic_load_n(reserved, __ATOMIC_RELAXED);
     // Release: pairs with the acquire in Consume, which then sees the words.
     __atomic_store_n(&ring.control->head, end, __ATOMIC_RELEASE);
   } while (end != __atomic_load_n(reserved, __ATOMIC_RELAXED));
+}
+
+// Takes the next place for `record` and completes it, if the place is below
+// `limit`, the position up to which the producer may write. False: nothing was
+// written. `*noted` becomes the place before it is taken.
+inline bool Publish(const Ring& ring, uint64_t* reserved, uint64_t limit, uint64_t* noted,
+                    const CallRecord& record) {
+  uint64_t place = __atomic_load_n(reserved, __ATOMIC_RELAXED);
+  do {
+    if (place >= limit) return false;
+    __atomic_store_n(noted, place, __ATOMIC_RELAXED);
+  } while (!__atomic_compare_exchange_n(reserved, &place, place + sizeof(CallRecord), false,
+                                        __ATOMIC_RELAXED, __ATOMIC_RELAXED));
+  Complete(ring, reserved, place, record);
   return true;
 }
 

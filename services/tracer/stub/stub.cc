@@ -24,6 +24,7 @@ constexpr uint32_t kEntryBytes = sizeof(ShadowEntry);
 static_assert(offsetof(ShadowEntry, return_address) == 0);
 static_assert(offsetof(ShadowEntry, slot) == 8);
 static_assert(offsetof(ShadowEntry, caller_rbx) == 16);
+static_assert(offsetof(ShadowEntry, ring_place) == 24);
 static_assert(offsetof(SlotControl, head) == 64);
 static_assert(sizeof(ThreadBlock) <= 128);
 static_assert(offsetof(OpenCallEntry, function_index) == 16);
@@ -110,6 +111,7 @@ class StubWriter {
   // 48 89 03              mov [rbx+return_address], rax
   // 48 8B 44 24 10        mov rax, [rsp+16]
   // 48 89 43 10           mov [rbx+caller_rbx], rax
+  // 48 C7 43 18 i32       mov qword [rbx+ring_place], -1
   // 48 B8 i64             mov rax, function_id
   // 48 03 83 d32          add rax, [rbx+D-32+path]
   // 48 69 C0 i32          imul rax, rax, K
@@ -127,6 +129,7 @@ class StubWriter {
     code_.Bytes({0x48, 0x89, 0x03});
     code_.Bytes({0x48, 0x8B, 0x44, 0x24, 0x10});
     code_.Bytes({0x48, 0x89, 0x43, 0x10});
+    code_.Bytes({0x48, 0xC7, 0x43, 0x18}).U32(agent::kNoPlace);
     code_.Bytes({0x48, 0xB8}).U64(spec_.function_id);
     code_.Bytes({0x48, 0x03, 0x83}).U32(Shared(offsetof(OpenCallEntry, path)) - kEntryBytes);
     code_.Bytes({0x48, 0x69, 0xC0}).U32(kPathMultiplier);
@@ -163,13 +166,15 @@ class StubWriter {
 
   // rbx = the entry, as the body found it. Every register is preserved: a
   // caller compiled with -fipa-ra may rely on more than the ABI promises.
-  //   S     place of the return address
+  //   S     place of the return address: still the stub's, as long as the call
+  //         counts as open
   //   S-8   rax
   //   S-16  rcx
   //   S-24  rdx
   //   S-32  rsi              <- rsp
   //
-  // 50 50 51 52 56        push rax; push rax; push rcx; push rdx; push rsi
+  // 48 8D 64 24 F8        lea rsp, [rsp-8]
+  // 50 51 52 56           push rax; push rcx; push rdx; push rsi
   // 0F 31                 rdtsc
   // 48 C1 E2 20           shl rdx, 32
   // 48 09 C2              or rdx, rax         rdx = end
@@ -181,7 +186,9 @@ class StubWriter {
   // 0F 85 d32             jne slow            frames above died or sleep
   // 65 48 8B 34 25 d32    mov rsi, gs:[control]
   void ExitChecks() {
-    code_.Bytes({0x50, 0x50, 0x51, 0x52, 0x56});
+    code_.Bytes({0x48, 0x8D, 0x64, 0x24, 0xF8});
+    places_.made_room = Here();
+    code_.Bytes({0x50, 0x51, 0x52, 0x56});
     places_.pushed_last = Here();
     code_.Bytes({0x0F, 0x31, 0x48, 0xC1, 0xE2, 0x20, 0x48, 0x09, 0xC2});
     code_.Bytes({0xF3, 0x48, 0x0F, 0xAE, 0xC0});
@@ -198,6 +205,7 @@ class StubWriter {
   // 65 48 8B 04 25 d32    take: mov rax, gs:[reserved]
   // 65 48 3B 04 25 d32    cmp rax, gs:[ring_limit]
   // 0F 83 d32             jae slow
+  // 48 89 43 18           mov [rbx+ring_place], rax
   // 48 8D 48 20           lea rcx, [rax+32]
   // 65 48 0F B1 0C 25 d32 cmpxchg gs:[reserved], rcx
   // 75 d8                 jne take
@@ -212,6 +220,7 @@ class StubWriter {
     Gs({0x48, 0x8B, 0x04}, offsetof(ThreadBlock, reserved));
     Gs({0x48, 0x3B, 0x04}, offsetof(ThreadBlock, ring_limit));
     JumpSlow(0x83, exit_jumps_);
+    code_.Bytes({0x48, 0x89, 0x43, 0x18});
     code_.Bytes({0x48, 0x8D, 0x48, sizeof(CallRecord)});
     Gs({0x48, 0x0F, 0xB1, 0x0C}, offsetof(ThreadBlock, reserved));
     code_.Bytes({0x75, static_cast<uint8_t>(take - (Here() + 2))});

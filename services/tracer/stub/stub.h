@@ -40,7 +40,8 @@ struct StubPlaces {
   uint32_t popped_rax = 0;
   uint32_t call = 0;         // the call of the relocated function itself
   uint32_t returned = 0;     // where the function returns to
-  uint32_t pushed_last = 0;  // all five pushes of the exit
+  uint32_t made_room = 0;    // for the return address
+  uint32_t pushed_last = 0;  // all four pushes of the exit
   uint32_t restored_rbx = 0;
   uint32_t slow_entry = 0;  // stack as at pushed_rdx
   uint32_t slow_exit = 0;   // stack as at pushed_last

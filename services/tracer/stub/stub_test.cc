@@ -45,13 +45,13 @@ push rax
 push rdx
 rdfsbase rax
 cmp rax, gs:[0x0000000000000000]
-jnz 0x00000000000101A8
+jnz 0x00000000000101B8
 mov rbx, gs:[0x0000000000000008]
 cmp rbx, gs:[0x0000000000000010]
-jnb 0x00000000000101A8
+jnb 0x00000000000101B8
 lea rax, [rsp+0x18]
 cmp [rbx-0x18], rax
-jbe 0x00000000000101A8
+jbe 0x00000000000101B8
 lea rdx, [rbx+0x20]
 mov gs:[0x0000000000000008], rdx
 mov [rbx+0x08], rax
@@ -59,6 +59,7 @@ mov rax, [rax]
 mov [rbx], rax
 mov rax, [rsp+0x10]
 mov [rbx+0x10], rax
+mov qword ptr [rbx+0x18], 0xFFFFFFFFFFFFFFFF
 mov rax, 0x1122334455667788
 add rax, [rbx+0xFFFE8]
 imul rax, rax, 0x4F1BBCDD
@@ -76,7 +77,7 @@ pop rdx
 pop rax
 add rsp, 0x10
 call 0x0000000000020000
-push rax
+lea rsp, [rsp-0x08]
 push rax
 push rcx
 push rdx
@@ -86,17 +87,18 @@ shl rdx, 0x20
 or rdx, rax
 rdfsbase rax
 cmp rax, gs:[0x0000000000000000]
-jnz 0x00000000000101A3
+jnz 0x00000000000101B3
 lea rax, [rbx+0x20]
 cmp rax, gs:[0x0000000000000008]
-jnz 0x00000000000101A3
+jnz 0x00000000000101B3
 mov rsi, gs:[0x0000000000000030]
 mov rax, gs:[0x0000000000000020]
 cmp rax, gs:[0x0000000000000028]
-jnb 0x00000000000101A3
+jnb 0x00000000000101B3
+mov [rbx+0x18], rax
 lea rcx, [rax+0x20]
 cmpxchg gs:[0x0000000000000020], rcx
-jnz 0x00000000000100F6
+jnz 0x0000000000010102
 mov ecx, eax
 and ecx, 0xFFFFF
 mov [rsi+rcx*1+0x5008], rdx
@@ -107,11 +109,11 @@ mov [rsi+rcx*1+0x5010], rdx
 mov rdx, [rbx+0x100010]
 mov [rsi+rcx*1+0x5018], rdx
 cmp rax, [rsi+0x40]
-jnz 0x0000000000010179
+jnz 0x0000000000010189
 mov rax, gs:[0x0000000000000020]
 mov [rsi+0x40], rax
 cmp rax, gs:[0x0000000000000020]
-jnz 0x0000000000010161
+jnz 0x0000000000010171
 xor ecx, ecx
 mov [rbx+0x100000], rcx
 mov [rbx+0x08], rcx

@@ -91,8 +91,8 @@ void StubRows(CodeBuffer& code) {
   // An unwinder looks for the return address - 1, inside the call.
   rows.At(places.call + 1, kDistinct);
   InEntry(code);
-  for (uint32_t i = 1; i <= 5; ++i) {
-    rows.At(places.returned + i, static_cast<uint8_t>(8 * i + kDistinct));
+  for (uint32_t i = 0; i <= 4; ++i) {
+    rows.At(places.made_room + i, static_cast<uint8_t>(8 + 8 * i + kDistinct));
   }
   rows.At(places.restored_rbx, 40);
   OnStack(code);

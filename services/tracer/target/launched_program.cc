@@ -7,6 +7,7 @@
 
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "services/tracer/patch/planner.h"
 #include "services/tracer/symbols/module_reader.h"
 
@@ -37,8 +38,10 @@ bool LaunchedProgram::Start(const std::vector<std::string>& arguments) {
   if (!module.ok()) return false;
   options_.module = std::make_shared<const symbols::Module>(*std::move(module));
   const symbols::Module& read = *options_.module;
-  std::vector<uint32_t> all(read.functions.size());
-  for (uint32_t i = 0; i < all.size(); ++i) all[i] = i;
+  std::vector<uint32_t> all;
+  for (uint32_t i = 0; i < read.functions.size(); ++i) {
+    if (!absl::StartsWith(read.functions[i].symbol, "Unhooked")) all.push_back(i);
+  }
   for (const patch::Site& site : patch::Planner(read).Plan(all).sites) {
     symbols_.push_back(read.functions[site.function].symbol);
     hooks_.push_back({site, kIdStep * symbols_.size()});

@@ -1,4 +1,5 @@
-// For tests: runs a sample program with all its functions hooked and adds up
+// For tests: runs a sample program with all its functions hooked, except those
+// whose names start with "Unhooked", and adds up
 // what its lanes say.
 //
 // Not thread-safe. Fails the running test if the launch fails.

@@ -1,3 +1,5 @@
+// Functions named Unhooked... are left alone by the tests.
+//
 // Programs that leave functions in other ways than by returning, one for each
 // name of a scenario. The numbers of calls are in ../control_flow_test.cc.
 
@@ -12,6 +14,7 @@
 #include <unistd.h>
 
 #include <cstdio>
+#include <cstdint>
 #include <cstdlib>
 #include <cstring>
 #include <stdexcept>
@@ -190,6 +193,79 @@ int TimerAndReport() {
   return 0;
 }
 
+COUNTED int TailLeaf(int a) { return Leaf(a + 1); }
+
+volatile long steps;
+volatile long act_at;
+volatile long acted;
+
+COUNTED void UnhookedCallAtStep(int) {
+  steps = steps + 1;
+  if (steps != act_at) return;
+  acted = acted + 1;
+  sink = TailLeaf(sink);
+}
+
+COUNTED void UnhookedJumpAtStep(int) {
+  steps = steps + 1;
+  if (steps == act_at) siglongjmp(jump_target, 1);
+}
+
+// A trap behind every instruction, of the stubs too, until StopStepping.
+inline void StartStepping(void (*handler)(int)) {
+  struct sigaction action = {};
+  action.sa_handler = handler;
+  sigaction(SIGTRAP, &action, nullptr);
+  asm volatile(
+      "lea -128(%%rsp), %%rsp\n pushfq\n orq $0x100, (%%rsp)\n popfq\n"
+      "lea 128(%%rsp), %%rsp" ::: "memory", "cc");
+}
+
+inline void StopStepping() {
+  asm volatile(
+      "lea -128(%%rsp), %%rsp\n pushfq\n andq $~0x100, (%%rsp)\n popfq\n"
+      "lea 128(%%rsp), %%rsp" ::: "memory", "cc");
+}
+
+// Interrupts the stubs behind every one of their instructions in turn.
+int StepThrough() {
+  long rounds = 0;
+  do {
+    ++rounds;
+    steps = 0;
+    act_at = rounds;
+    StartStepping(UnhookedCallAtStep);
+    sink = TailLeaf(sink);
+    StopStepping();
+  } while (acted == rounds);
+  std::printf("%ld %ld\n", rounds, acted);
+  return 0;
+}
+
+// Leaves the stubs by longjmp behind every one of their instructions in turn.
+COUNTED long JumpAtEveryStep() {
+  volatile long rounds = 0;
+  volatile bool completed = false;
+  while (!completed) {
+    rounds = rounds + 1;
+    steps = 0;
+    act_at = rounds;
+    if (sigsetjmp(jump_target, 1) != 0) continue;
+    StartStepping(UnhookedJumpAtStep);
+    sink = TailLeaf(sink);
+    StopStepping();
+    completed = true;
+  }
+  return rounds;
+}
+
+int StepAndJump() {
+  const long rounds = JumpAtEveryStep();
+  for (int i = 0; i < 1000; ++i) sink = Leaf(sink);
+  std::printf("%ld\n", rounds);
+  return 0;
+}
+
 ucontext_t main_context;
 ucontext_t coroutine_context;
 
@@ -309,6 +385,8 @@ constexpr Scenario kScenarios[] = {
     {"signal_stack_inside", SignalStackInside},
     {"signal_stack_jump", SignalStackJump},
     {"timer", TimerAndReport},
+    {"step_through", StepThrough},
+    {"step_and_jump", StepAndJump},
     {"coroutines", Coroutines},
     {"share_memory", ShareMemory},
     {"depth", Depth},
