@@ -14,7 +14,6 @@ std::vector<std::pair<std::string, std::string>> Settings(const DatabaseLimits& 
   return {
       {"memory_limit", absl::StrCat(limits.memory_bytes, "B")},
       {"threads", absl::StrCat(limits.threads)},
-      {"enable_external_access", "false"},
       {"autoinstall_known_extensions", "false"},
       {"autoload_known_extensions", "false"},
       {"allow_community_extensions", "false"},
@@ -56,7 +55,9 @@ absl::StatusOr<std::unique_ptr<Database>> Database::Open(const DatabaseLimits& l
     duckdb_free(error);
     return status;
   }
-  return std::unique_ptr<Database>(new Database(database));
+  std::unique_ptr<Database> opened(new Database(database));
+  if (absl::Status status = opened->LockDown(); !status.ok()) return status;
+  return opened;
 }
 
 absl::StatusOr<std::unique_ptr<Connection>> Database::Connect() {
@@ -67,12 +68,15 @@ absl::StatusOr<std::unique_ptr<Connection>> Database::Connect() {
   return std::make_unique<Connection>(connection);
 }
 
-absl::Status Database::LockConfiguration() {
+absl::Status Database::LockDown() {
   absl::StatusOr<std::unique_ptr<Connection>> connection = Connect();
   if (!connection.ok()) return connection.status();
-  // With external access off, extensions cannot be loaded either; the lock
-  // keeps both as they are.
-  return (*connection)->Execute("SET lock_configuration = true");
+  // In this order: without external access the directory that the engine would
+  // move blocks to could not be taken away any more.
+  return (*connection)
+      ->Execute(
+          "SET temp_directory = ''; SET enable_external_access = false; "
+          "SET lock_configuration = true");
 }
 
 }  // namespace flightrec::query_engine

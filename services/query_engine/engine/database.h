@@ -2,7 +2,7 @@
 //
 // Database is thread-safe; a Connection is for one thread, except Interrupt. A
 // Database outlives its connections. Nothing is read from or written to disk,
-// no extension is loaded.
+// no extension is loaded, and no statement can change these settings.
 #ifndef SERVICES_QUERY_ENGINE_ENGINE_DATABASE_H_
 #define SERVICES_QUERY_ENGINE_ENGINE_DATABASE_H_
 
@@ -50,11 +50,9 @@ class Database {
 
   absl::StatusOr<std::unique_ptr<Connection>> Connect();
 
-  // From here on no statement can change a setting.
-  absl::Status LockConfiguration();
-
  private:
   explicit Database(duckdb_database database) : database_(database) {}
+  absl::Status LockDown();
 
   duckdb_database database_;
 };

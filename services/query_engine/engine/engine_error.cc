@@ -1,6 +1,7 @@
 #include "services/query_engine/engine/engine_error.h"
 
 #include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
 
 namespace flightrec::query_engine {
 namespace {
@@ -48,7 +49,11 @@ absl::StatusCode CodeOf(duckdb_error_type type) {
 }  // namespace
 
 absl::Status EngineError(duckdb_error_type type, absl::string_view message) {
-  return absl::Status(CodeOf(type), message);
+  const absl::StatusCode code = CodeOf(type);
+  if (code != absl::StatusCode::kResourceExhausted) return absl::Status(code, message);
+  // What the engine advises after its first line is not in the caller's hands.
+  return absl::Status(code, absl::StrCat(message.substr(0, message.find('\n')),
+                                         "; ask for less, or raise --memory_limit_mb"));
 }
 
 absl::Status EngineError(absl::string_view message) {

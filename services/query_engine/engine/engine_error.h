@@ -8,7 +8,8 @@
 
 namespace flightrec::query_engine {
 
-// `message` is the engine's, with line and caret; it is kept whole. What the
+// `message` is the engine's, with line and caret; it is kept whole, but for the
+// advice about memory. What the
 // caller wrote wrongly is INVALID_ARGUMENT, what the sandbox refuses
 // PERMISSION_DENIED, a limit RESOURCE_EXHAUSTED, an interrupt CANCELLED, the
 // rest INTERNAL.

@@ -38,7 +38,6 @@ class UserQueryTest : public ::testing::Test {
     const auto connection = *database_->Connect();
     EXPECT_EQ(connection->Execute("CREATE TABLE calls AS SELECT range AS call_id FROM range(10)"),
               absl::OkStatus());
-    EXPECT_EQ(database_->LockConfiguration(), absl::OkStatus());
   }
 
   absl::Status Run(const std::string& sql) {
@@ -109,11 +108,14 @@ TEST_F(UserQueryTest, parameter_in_the_text__then_invalid_argument) {
   EXPECT_EQ(Run("SELECT $1").code(), absl::StatusCode::kInvalidArgument);
 }
 
-TEST_F(UserQueryTest, memory_limit_reached__then_resource_exhausted) {
-  EXPECT_EQ(Run("SELECT list(a.range || 'long enough to need room of its own ' || b.range) "
-                "FROM range(10000) a, range(10000) b")
-                .code(),
-            absl::StatusCode::kResourceExhausted);
+TEST_F(UserQueryTest, sort_larger_than_memory__then_resource_exhausted_and_nothing_on_disk) {
+  const absl::Status status =
+      Run("SELECT max(n) FROM (SELECT row_number() OVER (ORDER BY hash(range)) AS n "
+          "FROM range(20000000))");
+  EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_THAT(std::string(status.message()), HasSubstr("--memory_limit_mb"));
+  ASSERT_EQ(Run("SELECT count(*) FROM duckdb_temporary_files()"), absl::OkStatus());
+  EXPECT_THAT(collector_.rows, ElementsAre(Row{int64_t{0}}));
 }
 
 TEST_F(UserQueryTest, caller_has_gone__then_cancelled) {

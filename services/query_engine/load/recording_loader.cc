@@ -34,7 +34,7 @@ absl::StatusOr<std::unique_ptr<RecordingLoader>> RecordingLoader::Create(Databas
   absl::StatusOr<std::unique_ptr<Connection>> connection = database.Connect();
   if (!connection.ok()) return connection.status();
   if (absl::Status status = (*connection)->Execute(kCreateTables); !status.ok()) return status;
-  std::unique_ptr<RecordingLoader> loader(new RecordingLoader(*std::move(connection), database));
+  std::unique_ptr<RecordingLoader> loader(new RecordingLoader(*std::move(connection)));
   if (absl::Status status = loader->OpenAppenders(); !status.ok()) return status;
   return loader;
 }
@@ -232,7 +232,6 @@ absl::StatusOr<trace::v1::Completeness> RecordingLoader::Finish(
   if (absl::Status status = connection_->Execute(kCreateRollups); !status.ok()) return status;
   const std::string view = CreateCallsView(RecordingId(recording));
   if (absl::Status status = connection_->Execute(view); !status.ok()) return status;
-  if (absl::Status status = database_.LockConfiguration(); !status.ok()) return status;
   return Completeness(recording);
 }
 

@@ -38,13 +38,13 @@ class RecordingLoader {
   absl::Status AddChunk(const chunk::CallChunk& chunk);
 
   // After all chunks. Adds what nobody listed (functions and threads known from
-  // chunks only), the sums and the views, and locks the database. Returns what
-  // is missing: what `recording` says, corrected by what the chunks hold.
+  // chunks only), the sums and the views. Returns what is missing: what `recording` says, corrected
+  // by what the chunks hold.
   absl::StatusOr<trace::v1::Completeness> Finish(const trace::v1::Recording& recording);
 
  private:
-  explicit RecordingLoader(std::unique_ptr<Connection> connection, Database& database)
-      : database_(database), connection_(std::move(connection)) {}
+  explicit RecordingLoader(std::unique_ptr<Connection> connection)
+      : connection_(std::move(connection)) {}
   absl::Status OpenAppenders();
   absl::Status CloseAppenders();
 
@@ -56,7 +56,6 @@ class RecordingLoader {
   absl::Status AppendRecording(const trace::v1::Recording& recording);
   trace::v1::Completeness Completeness(const trace::v1::Recording& recording) const;
 
-  Database& database_;
   const std::unique_ptr<Connection> connection_;
   std::unique_ptr<TableAppender> calls_;
   std::unique_ptr<TableAppender> functions_;

@@ -31,7 +31,6 @@ void ThreadCalls::AddCalls(const chunk::CallChunk& chunk) {
   }
   const chunk::CallColumns& columns = chunk.calls;
   const clock::Calibration& calibration = chunk.header.calibration;
-  calls_.reserve(calls_.size() + columns.size());
   for (size_t i = 0; i < columns.size(); ++i) {
     const uint64_t start = columns.start_ticks[i];
     // The end is converted, not the duration: rounding then keeps the nesting.
