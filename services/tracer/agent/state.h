@@ -14,7 +14,7 @@
 
 namespace flightrec::agent {
 
-inline constexpr uint32_t kMaxRegions = 16;
+inline constexpr uint32_t kMaxRegions = 256;
 inline constexpr uint32_t kRefusedBlocks = 1024;
 // Memory of shared shadow and ring is taken in steps of this, by the thread
 // that needs it: a full tmpfs then is an error code and not a SIGBUS.

@@ -1,5 +1,7 @@
 #include "services/tracer/target/thread_watch.h"
 
+#include <algorithm>
+
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "services/tracer/target/proc_files.h"
@@ -29,12 +31,15 @@ std::vector<EndedThread> ThreadWatch::FindEnded(const std::vector<lane::LaneThre
   // The youngest thread without a slot of its own. Only threads created after
   // the ended one can have its gs base.
   uint64_t youngest = 0;
-  for (const pid_t tid : ListThreads(pid_)) {
-    if (tid == pid_) continue;  // created by no thread of the process
-    const uint64_t start = StartOf(static_cast<uint32_t>(tid));
-    const auto found = registered.find(static_cast<uint32_t>(tid));
-    if (found != registered.end() && found->second == start) continue;
-    if (start > youngest) youngest = start;
+  // Twice: the kernel may skip an entry of the folder while others disappear.
+  for (int pass = 0; pass < 2; ++pass) {
+    for (const pid_t tid : ListThreads(pid_)) {
+      if (tid == pid_) continue;  // created by no thread of the process
+      const uint64_t start = StartOf(static_cast<uint32_t>(tid));
+      const auto found = registered.find(static_cast<uint32_t>(tid));
+      if (found != registered.end() && found->second == start) continue;
+      youngest = std::max(youngest, start);
+    }
   }
   for (EndedThread& thread : ended) {
     const uint64_t start = starts_[thread.thread.ordinal];
