@@ -17,10 +17,6 @@ namespace {
 
 // sockaddr_un takes 107 bytes; a store with a longer path is served on a port of loopback.
 constexpr size_t kMaxSocketPath = 100;
-constexpr int kTracerPort = 7071;
-constexpr int kBackendPort = 7072;
-constexpr int kQueryPort = 7073;
-constexpr int kMcpPort = 7074;
 
 // Recordings hold what programs did: nobody else may look.
 absl::Status MakeStoreDirectory(const std::string& store) {
@@ -64,11 +60,11 @@ AllInOne::AllInOne(AllInOneConfig config, log::Logger* logger, metrics::Registry
 
 AllInOne::~AllInOne() { Drain(); }
 
-rpc::ServerConfig AllInOne::ServerFor(const std::string& name, int port) const {
+rpc::ServerConfig AllInOne::ServerFor(const std::string& name, const std::string& listen) const {
   rpc::ServerConfig server;
   const std::string socket = absl::StrCat(config_.store, "/", name, ".sock");
-  if (config_.public_ports) {
-    server.listen = absl::StrCat("127.0.0.1:", port);
+  if (!listen.empty()) {
+    server.listen = listen;
   } else if (socket.size() <= kMaxSocketPath) {
     server.listen = absl::StrCat("unix:", std::filesystem::absolute(socket).string());
   }
@@ -80,8 +76,7 @@ absl::Status AllInOne::StartBackend() {
   config.store_directory = config_.store;
   // Written here when all services have their addresses.
   config.write_endpoint_file = false;
-  config.server = ServerFor("backend", kBackendPort);
-  if (!endpoints_.backend.empty()) config.server.listen = endpoints_.backend;
+  config.server = ServerFor("backend", endpoints_.backend.empty() ? config_.listen.backend : endpoints_.backend);
   absl::StatusOr<backend::FinalizedBackendConfig> finalized = backend::Finalize(config);
   if (!finalized.ok()) return finalized.status();
   absl::StatusOr<std::unique_ptr<backend::BackendServer>> server =
@@ -95,7 +90,7 @@ absl::Status AllInOne::StartBackend() {
 absl::Status AllInOne::StartQuery() {
   query_engine::Config config;
   config.backend = endpoints_.backend;
-  config.server = ServerFor(absl::StrCat("query-", getpid()), kQueryPort);
+  config.server = ServerFor(absl::StrCat("query-", getpid()), config_.listen.query);
   absl::StatusOr<query_engine::FinalizedConfig> finalized = query_engine::Finalize(config);
   if (!finalized.ok()) return finalized.status();
   absl::StatusOr<std::unique_ptr<query_engine::QueryServer>> server =
@@ -109,7 +104,7 @@ absl::Status AllInOne::StartQuery() {
 absl::Status AllInOne::StartTracer() {
   tracer::TracerConfig config;
   config.backend = endpoints_.backend;
-  config.server = ServerFor(absl::StrCat("tracer-", getpid()), kTracerPort);
+  config.server = ServerFor(absl::StrCat("tracer-", getpid()), config_.listen.tracer);
   config.state_directory = absl::StrCat(tracer::DefaultStateDirectory(), "/", getpid());
   if (config_.max_threads > 0) config.limits.threads = config_.max_threads;
   if (config_.lane_bytes > 0) config.limits.ring_bytes = config_.lane_bytes;
@@ -127,7 +122,7 @@ absl::Status AllInOne::StartTracer() {
 absl::Status AllInOne::StartMcp() {
   mcp_bridge::McpBridgeConfig config;
   config.query = endpoints_.query;
-  absl::StatusOr<rpc::FinalizedServerConfig> server_config = rpc::Finalize(ServerFor("mcp", kMcpPort));
+  absl::StatusOr<rpc::FinalizedServerConfig> server_config = rpc::Finalize(ServerFor("mcp", config_.listen.mcp));
   if (!server_config.ok()) return server_config.status();
   absl::StatusOr<std::unique_ptr<mcp_bridge::McpBridgeServer>> bridge =
       mcp_bridge::McpBridgeServer::Create(config, *server_config, logger_, registry_);

@@ -29,8 +29,9 @@ struct AllInOneConfig {
   bool query = false;
   bool tracer = false;
   bool mcp = false;
-  // True: the documented ports on loopback. False: sockets in the store's directory, which only its owner can enter.
-  bool public_ports = false;
+  // Where they listen, host:port. An empty one listens on a socket in the store's directory, which only its owner can
+  // enter.
+  rpc::Endpoints listen{};
   // The tracer's limits, 0 = default.
   int max_threads = 0;
   int64_t lane_bytes = 0;
@@ -60,8 +61,8 @@ class AllInOne {
   absl::Status StartQuery();
   absl::Status StartTracer();
   absl::Status StartMcp();
-  // Where the server `name` listens.
-  rpc::ServerConfig ServerFor(const std::string& name, int port) const;
+  // `listen`, or where the server `name` listens without it.
+  rpc::ServerConfig ServerFor(const std::string& name, const std::string& listen) const;
 
   const AllInOneConfig config_;
   log::Logger* const logger_;

@@ -63,6 +63,7 @@ std::map<std::string, Setter> Setters(CommandLine& line) {
           {"--tracer", text(line.tracer)},
           {"--query", text(line.query)},
           {"--backend", text(line.backend)},
+          {"--mcp", text(line.mcp)},
           {"--token_file", text(line.token_file)},
           {"--control_token_file", text(line.control_token_file)},
           {"--tls_ca", text(line.tls_ca)},
@@ -195,7 +196,8 @@ RECORDING is @latest (the default) or an id from `flightrec recordings`.
   --max_threads=N          threads recorded at once (default 64)
   --lane_bytes=N           bytes of a thread's lane, a power of two (default 1 MiB)
   --tracer=HOST:PORT       record through this tracer; it needs --control_token_file
-  --backend=HOST:PORT --query=HOST:PORT   use these services instead of those of the store
+  --backend=HOST:PORT --query=HOST:PORT   use these services instead of those of the store; for `up`, where they
+                           listen (also --tracer and --mcp; default 127.0.0.1:7071 to 7074)
   --token_file=FILE --tls_ca=FILE         how to reach services that ask for it
 )";
 }

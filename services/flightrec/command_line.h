@@ -30,10 +30,11 @@ struct CommandLine {
   std::string statement;
   // report, tree, recordings: rows at the most.
   int limit = 0;
-  // Services to use instead of those the store names: host:port, empty = find or start them.
+  // Services to use instead of those the store names: host:port, empty = find or start them. For `up`: where they listen.
   std::string tracer;
   std::string query;
   std::string backend;
+  std::string mcp;
   // Token for the services, and the tracer's control token.
   std::string token_file;
   std::string control_token_file;

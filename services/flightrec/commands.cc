@@ -85,7 +85,10 @@ int ExecuteUp(const CommandLine& line, log::Logger* logger, metrics::Registry* r
   AllInOneConfig config;
   config.store = line.store;
   config.query = config.tracer = config.mcp = true;
-  config.public_ports = true;
+  config.listen.tracer = line.tracer.empty() ? "127.0.0.1:7071" : line.tracer;
+  config.listen.backend = line.backend.empty() ? "127.0.0.1:7072" : line.backend;
+  config.listen.query = line.query.empty() ? "127.0.0.1:7073" : line.query;
+  config.listen.mcp = line.mcp.empty() ? "127.0.0.1:7074" : line.mcp;
   config.max_threads = line.max_threads;
   config.lane_bytes = line.lane_bytes;
   rpc::ShutdownSignal shutdown;

@@ -195,6 +195,25 @@ def test_malformed_sql__then_gives_the_place_of_the_error(flightrec, target):
     assert "^" in failed.stderr or "position" in failed.stderr
 
 
+def test_up__serves_a_store__then_other_commands_use_it_and_it_drains_on_sigterm(repository, tmp_path, flightrec, target):
+    binary = repository / "bazel-bin/services/flightrec/flightrec"
+    ports = [f"--{name}=127.0.0.1:0" for name in ("tracer", "backend", "query", "mcp")]
+    up = subprocess.Popen([binary, "up", f"--store={tmp_path / 'store'}", *ports], stdout=subprocess.PIPE,
+                          stderr=subprocess.DEVNULL, text=True)
+    try:
+        lines = [up.stdout.readline() for _ in range(5)]
+        assert [line.split()[0] for line in lines] == ["tracer", "backend", "query", "mcp", "serving"]
+        assert flightrec("run", "--", target("exits_with"), "3").returncode == 3
+        rows = json.loads(flightrec("recordings", "--output=json").stdout)
+        assert [row["state"] for row in rows] == ["SEALED"]
+        second = flightrec("up", *ports)
+        assert second.returncode != 0 and str(tmp_path / "store") in second.stderr
+    finally:
+        up.terminate()
+        assert up.wait(timeout=30) == 0
+    assert len(json.loads(flightrec("recordings", "--output=json").stdout)) == 1
+
+
 def test_two_runs_at_once_on_one_store__then_both_are_kept(repository, tmp_path, flightrec, target):
     binary = repository / "bazel-bin/services/flightrec/flightrec"
     runs = [subprocess.Popen([binary, "run", f"--store={tmp_path / 'store'}", "--", target("sample")],

@@ -65,9 +65,10 @@ uint64_t Produce(const lane::Ring& ring, const std::vector<lane::CallRecord>& pa
     record.ordinal_low += static_cast<uint32_t>(round * kPattern);
     record.start_ticks += round << 32;
     record.end_ticks += round << 32;
-    if (lane::Publish(ring, &reserved, limit, record)) continue;
+    uint64_t noted = 0;
+    if (lane::Publish(ring, &reserved, limit, &noted, record)) continue;
     limit = lane::WriteLimit(ring);
-    if (!lane::Publish(ring, &reserved, limit, record)) ++lost;
+    if (!lane::Publish(ring, &reserved, limit, &noted, record)) ++lost;
   }
   return lost;
 }
@@ -88,7 +89,8 @@ void BM_DrainPacedThread(benchmark::State& state) {
     (*file)->control(0).state = lane::kActive;
     CountingSink sink;
     DrainLoop loop(
-        reader, process, {}, clock::RealClock(), [](uint32_t) { return true; }, sink);
+        reader, process, {}, clock::RealClock(),
+        [](const std::vector<lane::LaneThread>&) { return std::vector<uint64_t>(); }, sink);
     loop.Start();
     uint64_t lost = 0;
     double producer_cpu = 0;

@@ -22,12 +22,12 @@ constexpr double kMaxGrowth = 2;
 }  // namespace
 
 DrainLoop::DrainLoop(lane::LaneReader& reader, ProcessIdentity process, const DrainOptions& options,
-                     clock::Clock& clock, IsAlive is_alive, DrainSink& sink)
+                     clock::Clock& clock, FindEnded find_ended, DrainSink& sink)
     : reader_(reader),
       process_(std::move(process)),
       options_(options),
       clock_(clock),
-      is_alive_(std::move(is_alive)),
+      find_ended_(std::move(find_ended)),
       sink_(sink),
       buffer_(std::min<size_t>(options.lane_calls, options.max_calls_per_chunk)) {}
 
@@ -74,7 +74,7 @@ double DrainLoop::DrainOnce() {
   for (const std::unique_ptr<LaneDrain>& lane : lanes_) fill = std::max(fill, DrainLane(*lane));
   const absl::Duration now = clock_.Monotonic();
   if (now >= next_thread_check_) {
-    EndDeadThreads();
+    EndThreads();
     PublishTotals();
     next_thread_check_ = now + options_.thread_check_interval;
   }
@@ -124,16 +124,11 @@ void DrainLoop::FindThreads() {
   }
 }
 
-void DrainLoop::EndDeadThreads() {
-  const auto reused = [&](const DrainedThread& thread) {
-    return std::any_of(lanes_.begin(), lanes_.end(), [&](const auto& lane) {
-      const DrainedThread& other = lane->drain.thread();
-      return other.tid == thread.tid && other.ordinal > thread.ordinal;
-    });
-  };
+void DrainLoop::EndThreads() {
+  const std::vector<uint64_t> ended = find_ended_(reader_.Threads());
   for (size_t i = 0; i < lanes_.size();) {
     LaneDrain& lane = *lanes_[i];
-    if (is_alive_(lane.drain.thread().tid) && !reused(lane.drain.thread())) {
+    if (std::find(ended.begin(), ended.end(), lane.drain.thread().ordinal) == ended.end()) {
       ++i;
       continue;
     }

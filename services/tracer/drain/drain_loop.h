@@ -27,13 +27,14 @@ namespace flightrec::drain {
 
 class DrainLoop {
  public:
-  // Whether the thread `tid` of the traced process still exists.
-  using IsAlive = std::function<bool(uint32_t tid)>;
+  // Which of these threads have ended, by ordinal, and left lanes that no living thread can still
+  // take for its own.
+  using FindEnded = std::function<std::vector<uint64_t>(const std::vector<lane::LaneThread>&)>;
 
   // What is passed by reference must outlive the loop. `reader` is used by the loop alone from
   // Start until Finish returns.
   DrainLoop(lane::LaneReader& reader, ProcessIdentity process, const DrainOptions& options,
-            clock::Clock& clock, IsAlive is_alive, DrainSink& sink);
+            clock::Clock& clock, FindEnded find_ended, DrainSink& sink);
   // As Finish.
   ~DrainLoop();
   DrainLoop(const DrainLoop&) = delete;
@@ -58,7 +59,7 @@ class DrainLoop {
   double DrainOnce();
   double DrainLane(LaneDrain& lane);
   void FindThreads();
-  void EndDeadThreads();
+  void EndThreads();
   void EndThread(LaneDrain& lane);
   void SealAll(LaneDrain& lane);
   absl::Duration PauseAfter(double fill);
@@ -68,7 +69,7 @@ class DrainLoop {
   const ProcessIdentity process_;
   const DrainOptions options_;
   clock::Clock& clock_;
-  const IsAlive is_alive_;
+  const FindEnded find_ended_;
   DrainSink& sink_;
 
   // Of the loop's thread.

@@ -87,7 +87,8 @@ class FakeThread {
   bool Call() {
     const uint64_t start = 1000 + 100 * uint64_t{next_};
     const lane::CallRecord record = {start, start + 60, ExtendPath(kRootPath, 500), 0, next_};
-    if (!lane::Publish(ring_, &reserved_, lane::WriteLimit(ring_), record)) return false;
+    uint64_t noted = 0;
+    if (!lane::Publish(ring_, &reserved_, lane::WriteLimit(ring_), &noted, record)) return false;
     ++next_;
     return true;
   }
@@ -119,9 +120,13 @@ class DrainLoopTest : public ::testing::Test {
     process.functions = {500};
     loop_ = std::make_unique<DrainLoop>(
         *reader_, process, options, clock::RealClock(),
-        [this](uint32_t tid) {
+        [this](const std::vector<lane::LaneThread>& threads) {
           absl::MutexLock lock(&mutex_);
-          return dead_.count(tid) == 0;
+          std::vector<uint64_t> ended;
+          for (const lane::LaneThread& thread : threads) {
+            if (dead_.count(thread.tid) > 0) ended.push_back(thread.ordinal);
+          }
+          return ended;
         },
         sink_);
   }
@@ -191,16 +196,6 @@ TEST_F(DrainLoopTest, thread_that_ends__gets_its_final_chunk_and_frees_its_slot)
   loop_->Finish();
   EXPECT_EQ(file_->control(2).state, lane::kFree);
   EXPECT_EQ(sink_.chunks().size(), 2u);
-}
-
-TEST_F(DrainLoopTest, tid_that_is_used_again__ends_the_older_thread) {
-  MakeLoop({.thread_check_interval = absl::Milliseconds(1)});
-  FakeThread older(*file_, 0, 100, 1);
-  FakeThread newer(*file_, 1, 100, 2);
-  loop_->Start();
-  sink_.AwaitChunks(1);
-  EXPECT_EQ(sink_.chunks()[0].header.thread_id, ids::ComputeThreadId(7, 100, 1));
-  EXPECT_EQ(loop_->Finish().threads, 2u);
 }
 
 TEST_F(DrainLoopTest, calls_open_at_the_end__are_told_as_never_ended) {

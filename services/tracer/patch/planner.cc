@@ -189,7 +189,7 @@ absl::optional<Problem> FillSite(const Module& module, const CodeScan& scan,
 }  // namespace
 
 Planner::Planner(const Module& module)
-    : module_(module), scan_(std::make_unique<const CodeScan>(module)) {}
+    : module_(module), refused_module_(RefusedByModule(module)), scan_(std::make_unique<const CodeScan>(module)) {}
 
 Planner::~Planner() = default;
 
@@ -200,9 +200,7 @@ std::variant<Site, Refusal> Planner::PlanSite(uint32_t function, NamePolicy name
   }
   const Function& candidate = module_.functions[function];
   if (names == NamePolicy::kRefuseReserved) {
-    if (module_.is_dynamic_loader) {
-      return Refusal{function, RefusalReason::kDynamicLoader, module_.soname};
-    }
+    if (refused_module_.has_value()) return Refusal{function, *refused_module_, module_.path};
     if (const auto reason = RefusedByName(candidate)) {
       return Refusal{function, *reason, candidate.symbol};
     }

@@ -22,6 +22,7 @@
 #include <variant>
 #include <vector>
 
+#include "absl/types/optional.h"
 #include "absl/types/span.h"
 #include "services/tracer/patch/refusal.h"
 #include "services/tracer/patch/site.h"
@@ -56,6 +57,7 @@ class Planner {
 
  private:
   const symbols::Module& module_;
+  const absl::optional<RefusalReason> refused_module_;
   std::unique_ptr<const CodeScan> scan_;
 };
 

@@ -223,6 +223,16 @@ TEST(Planner, reserved_name__then_refused_unless_allowed) {
   EXPECT_EQ(Outcome(planner.PlanSite(function, NamePolicy::kAllow)), "6/6");
 }
 
+TEST(Planner, runtime_that_reads_or_moves_stacks__then_its_whole_module_is_refused) {
+  for (const auto& [symbol, reason] : {std::pair("Builtins_CallFunction", "STACK_WALKING_RUNTIME"),
+                                       std::pair("runtime.morestack", "GO_RUNTIME")}) {
+    TestModule test;
+    const uint32_t function = test.Add("ordinary", kPlain);
+    test.Add(symbol, kPlain);
+    EXPECT_EQ(Outcome(Planner(test.module).PlanSite(function)), reason);
+  }
+}
+
 TEST(Planner, nameless_function_with_a_system_call__then_refused) {
   TestModule test;
   const uint32_t function = test.Add("", kPlain + Bytes{0x0f, 0x05, 0xc3});

@@ -79,6 +79,11 @@ ReasonText TextOf(RefusalReason reason) {
               "it first."};
     case RefusalReason::kBranchThunk:
       return {"BRANCH_THUNK", "It is a compiler thunk that replaces its own return address."};
+    case RefusalReason::kStackWalkingRuntime:
+      return {"STACK_WALKING_RUNTIME",
+              "Its module holds V8, which reads return addresses off the stack, where a hook's would be."};
+    case RefusalReason::kGoRuntime:
+      return {"GO_RUNTIME", "Its module holds the Go runtime, which moves stacks while functions run."};
     default:
       return {"UNKNOWN", "Unknown reason."};
   }
@@ -190,6 +195,15 @@ absl::optional<RefusalReason> RefusedByName(const symbols::Function& function) {
   if (auto reason = ReasonOfSymbol(function.symbol)) return reason;
   for (const std::string& alias : function.aliases) {
     if (auto reason = ReasonOfSymbol(alias)) return reason;
+  }
+  return absl::nullopt;
+}
+
+absl::optional<RefusalReason> RefusedByModule(const symbols::Module& module) {
+  if (module.is_dynamic_loader) return RefusalReason::kDynamicLoader;
+  for (const symbols::Function& function : module.functions) {
+    if (absl::StartsWith(function.symbol, "Builtins_")) return RefusalReason::kStackWalkingRuntime;
+    if (function.symbol == "runtime.morestack") return RefusalReason::kGoRuntime;
   }
   return absl::nullopt;
 }

@@ -35,15 +35,20 @@ enum class RefusalReason : uint8_t {
   kSignalReturn,          // __restore_rt: entered by the kernel
   kUsesRbx,               // hand-written code that takes rbx as an input or clobbers it
   kBranchThunk,           // retpolines: rewrite their return address
+  kStackWalkingRuntime,  // the module is V8's: its code reads return addresses off the stack
+  kGoRuntime,            // the module is Go's: its stacks move
 };
 
-inline constexpr int kRefusalReasonCount = 21;
+inline constexpr int kRefusalReasonCount = 23;
 
 // "JUMP_INTO_PROLOGUE": stable, for counters and filters.
 absl::string_view ReasonName(RefusalReason reason);
 
 // One sentence for a user.
 absl::string_view ReasonSentence(RefusalReason reason);
+
+// The reason that holds for every function of a module, whatever it is named.
+absl::optional<RefusalReason> RefusedByModule(const symbols::Module& module);
 
 // The reason that follows from what the function is or how it is called, before
 // any look at its code.

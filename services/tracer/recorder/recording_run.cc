@@ -13,6 +13,7 @@
 #include "services/tracer/recorder/completeness.h"
 #include "services/tracer/symbols/module_reader.h"
 #include "services/tracer/target/program.h"
+#include "services/tracer/target/thread_watch.h"
 
 namespace flightrec::tracer {
 namespace {
@@ -40,8 +41,6 @@ std::string ThreadName(pid_t pid, uint32_t tid) {
   std::getline(file, name);
   return name;
 }
-
-bool ThreadExists(pid_t pid, uint32_t tid) { return access(absl::StrCat("/proc/", pid, "/task/", tid).c_str(), F_OK) == 0; }
 
 trace::v1::RecordingState ToProto(RecordingState state) {
   return static_cast<trace::v1::RecordingState>(static_cast<int>(state) + 1);
@@ -136,11 +135,17 @@ void RecordingRun::StartDrain() {
   identity.calibration = environment_.calibration;
   for (const trace::v1::Function& function : plan_.functions) identity.functions.push_back(function.function_id());
   reader_ = std::make_unique<lane::LaneReader>(program_->lane());
-  const pid_t pid = program_->pid();
   drain::DrainSink& sink = *this;
   drain_ = std::make_unique<drain::DrainLoop>(
       *reader_, std::move(identity), drain::DrainOptions(), *environment_.clock,
-      [pid](uint32_t tid) { return ThreadExists(pid, tid); }, sink);
+      [watch = std::make_shared<target::ThreadWatch>(program_->pid())](const std::vector<lane::LaneThread>& threads) {
+        std::vector<uint64_t> ended;
+        for (const target::EndedThread& thread : watch->FindEnded(threads)) {
+          if (thread.releasable) ended.push_back(thread.thread.ordinal);
+        }
+        return ended;
+      },
+      sink);
   {
     absl::MutexLock lock(&mutex_);
     UpdateCompleteness();

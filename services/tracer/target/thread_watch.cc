@@ -14,6 +14,18 @@ uint64_t ThreadWatch::StartOf(uint32_t tid) const {
   return start.ok() ? *start : 0;
 }
 
+namespace {
+
+// A later thread has the same tid. Start times alone do not tell: they count in hundredths of a
+// second.
+bool IsReused(const lane::LaneThread& thread, const std::vector<lane::LaneThread>& threads) {
+  return std::any_of(threads.begin(), threads.end(), [&thread](const lane::LaneThread& other) {
+    return other.tid == thread.tid && other.ordinal > thread.ordinal;
+  });
+}
+
+}  // namespace
+
 std::vector<EndedThread> ThreadWatch::FindEnded(const std::vector<lane::LaneThread>& threads) {
   std::vector<EndedThread> ended;
   absl::flat_hash_map<uint32_t, uint64_t> registered;  // living, tid to start
@@ -21,7 +33,7 @@ std::vector<EndedThread> ThreadWatch::FindEnded(const std::vector<lane::LaneThre
     const uint64_t now = StartOf(thread.tid);
     const uint64_t first = starts_.try_emplace(thread.ordinal, now).first->second;
     // Another start time: the tid belongs to a new thread.
-    if (now == 0 || now != first) {
+    if (now == 0 || now != first || IsReused(thread, threads)) {
       ended.push_back({thread, false});
     } else {
       registered[thread.tid] = now;
