@@ -23,19 +23,22 @@ absl::Status MakeStoreDirectory(const std::string& store) {
   std::error_code error;
   std::filesystem::create_directories(store, error);
   if (error) {
-    return absl::PermissionDeniedError(
-        absl::StrCat("cannot make the store directory ", store, ": ", error.message(), "; name another with --store"));
+    return absl::PermissionDeniedError(absl::StrCat("cannot make the store directory ", store, ": ",
+                                                    error.message(),
+                                                    "; name another with --store"));
   }
   if (chmod(store.c_str(), S_IRWXU) != 0) {
-    return absl::PermissionDeniedError(absl::StrCat("cannot close the store directory ", store, " to others: ",
-                                                    strerror(errno), "; name another with --store"));
+    return absl::PermissionDeniedError(absl::StrCat("cannot close the store directory ", store,
+                                                    " to others: ", strerror(errno),
+                                                    "; name another with --store"));
   }
   return absl::OkStatus();
 }
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<AllInOne>> AllInOne::Start(const AllInOneConfig& config, log::Logger* logger,
+absl::StatusOr<std::unique_ptr<AllInOne>> AllInOne::Start(const AllInOneConfig& config,
+                                                          log::Logger* logger,
                                                           metrics::Registry* registry) {
   absl::Status made = MakeStoreDirectory(config.store);
   if (!made.ok()) return made;
@@ -76,7 +79,8 @@ absl::Status AllInOne::StartBackend() {
   config.store_directory = config_.store;
   // Written here when all services have their addresses.
   config.write_endpoint_file = false;
-  config.server = ServerFor("backend", endpoints_.backend.empty() ? config_.listen.backend : endpoints_.backend);
+  config.server = ServerFor(
+      "backend", endpoints_.backend.empty() ? config_.listen.backend : endpoints_.backend);
   absl::StatusOr<backend::FinalizedBackendConfig> finalized = backend::Finalize(config);
   if (!finalized.ok()) return finalized.status();
   absl::StatusOr<std::unique_ptr<backend::BackendServer>> server =
@@ -122,7 +126,8 @@ absl::Status AllInOne::StartTracer() {
 absl::Status AllInOne::StartMcp() {
   mcp_bridge::McpBridgeConfig config;
   config.query = endpoints_.query;
-  absl::StatusOr<rpc::FinalizedServerConfig> server_config = rpc::Finalize(ServerFor("mcp", config_.listen.mcp));
+  absl::StatusOr<rpc::FinalizedServerConfig> server_config =
+      rpc::Finalize(ServerFor("mcp", config_.listen.mcp));
   if (!server_config.ok()) return server_config.status();
   absl::StatusOr<std::unique_ptr<mcp_bridge::McpBridgeServer>> bridge =
       mcp_bridge::McpBridgeServer::Create(config, *server_config, logger_, registry_);
@@ -147,7 +152,8 @@ void AllInOne::Drain() {
   query_.reset();
   tracer_.reset();
   if (backend_ == nullptr) return;
-  // First the file, so that nobody is sent here any more. A stale one is recognised by its process having gone.
+  // First the file, so that nobody is sent here any more. A stale one is recognised by its process
+  // having gone.
   absl::Status removed = rpc::RemoveEndpointFile(config_.store);
   if (!removed.ok()) logger_->Warning("endpoint_file_kept", {{"error", removed}});
   backend_->Drain();

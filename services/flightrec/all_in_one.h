@@ -1,5 +1,6 @@
-// The services that one `flightrec` process runs itself: some or all of the four, in one process and still over gRPC.
-// Started and drained by one thread. It owns the store while it has a backend, and says so in the store's endpoint file.
+// The services that one `flightrec` process runs itself: some or all of the four, in one process
+// and still over gRPC. Started and drained by one thread. It owns the store while it has a backend,
+// and says so in the store's endpoint file.
 
 #ifndef SERVICES_FLIGHTREC_ALL_IN_ONE_H_
 #define SERVICES_FLIGHTREC_ALL_IN_ONE_H_
@@ -29,8 +30,8 @@ struct AllInOneConfig {
   bool query = false;
   bool tracer = false;
   bool mcp = false;
-  // Where they listen, host:port. An empty one listens on a socket in the store's directory, which only its owner can
-  // enter.
+  // Where they listen, host:port. An empty one listens on a socket in the store's directory, which
+  // only its owner can enter.
   rpc::Endpoints listen{};
   // The tracer's limits, 0 = default.
   int max_threads = 0;
@@ -39,8 +40,10 @@ struct AllInOneConfig {
 
 class AllInOne {
  public:
-  // FAILED_PRECONDITION when another process owns the store. `logger` and `registry` outlive the object.
-  static absl::StatusOr<std::unique_ptr<AllInOne>> Start(const AllInOneConfig& config, log::Logger* logger,
+  // FAILED_PRECONDITION when another process owns the store. `logger` and `registry` outlive the
+  // object.
+  static absl::StatusOr<std::unique_ptr<AllInOne>> Start(const AllInOneConfig& config,
+                                                         log::Logger* logger,
                                                          metrics::Registry* registry);
   ~AllInOne();
   AllInOne(const AllInOne&) = delete;
@@ -49,7 +52,8 @@ class AllInOne {
   // Addresses of what runs here, and of the backend that is used.
   const rpc::Endpoints& endpoints() const { return endpoints_; }
 
-  // Runs the backend itself after the process that ran it has gone. FAILED_PRECONDITION when a third one was faster.
+  // Runs the backend itself after the process that ran it has gone. FAILED_PRECONDITION when a
+  // third one was faster.
   absl::Status TakeOverBackend();
 
   // Lets running calls finish; front to back, so that nothing is cut off from what it needs.

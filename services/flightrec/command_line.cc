@@ -17,10 +17,16 @@ namespace {
 constexpr int kMaxLimit = 100000;
 
 const std::map<std::string, Command>& Commands() {
-  static const auto* const commands = new std::map<std::string, Command>{
-      {"help", Command::kHelp}, {"--help", Command::kHelp}, {"run", Command::kRun},
-      {"report", Command::kReport}, {"tree", Command::kTree}, {"sql", Command::kSql},
-      {"recordings", Command::kRecordings}, {"up", Command::kUp}, {"mcp", Command::kMcp}};
+  static const auto* const commands =
+      new std::map<std::string, Command>{{"help", Command::kHelp},
+                                         {"--help", Command::kHelp},
+                                         {"run", Command::kRun},
+                                         {"report", Command::kReport},
+                                         {"tree", Command::kTree},
+                                         {"sql", Command::kSql},
+                                         {"recordings", Command::kRecordings},
+                                         {"up", Command::kUp},
+                                         {"mcp", Command::kMcp}};
   return *commands;
 }
 
@@ -38,9 +44,11 @@ absl::Status ParseOutput(absl::string_view value, CommandLine& line) {
 }
 
 template <typename Number>
-absl::Status ParseNumber(absl::string_view flag, absl::string_view value, Number most, Number& number) {
+absl::Status ParseNumber(absl::string_view flag, absl::string_view value, Number most,
+                         Number& number) {
   if (!absl::SimpleAtoi(value, &number) || number < 1 || number > most) {
-    return absl::InvalidArgumentError(absl::StrCat(flag, "=", value, ": use a whole number from 1 to ", most));
+    return absl::InvalidArgumentError(
+        absl::StrCat(flag, "=", value, ": use a whole number from 1 to ", most));
   }
   return absl::OkStatus();
 }
@@ -71,9 +79,13 @@ std::map<std::string, Setter> Setters(CommandLine& line) {
           {"--function", pattern},
           {"--output", [&line](absl::string_view value) { return ParseOutput(value, line); }},
           {"--limit",
-           [&line](absl::string_view value) { return ParseNumber("--limit", value, kMaxLimit, line.limit); }},
+           [&line](absl::string_view value) {
+             return ParseNumber("--limit", value, kMaxLimit, line.limit);
+           }},
           {"--max_threads",
-           [&line](absl::string_view value) { return ParseNumber("--max_threads", value, 4096, line.max_threads); }},
+           [&line](absl::string_view value) {
+             return ParseNumber("--max_threads", value, 4096, line.max_threads);
+           }},
           {"--lane_bytes", [&line](absl::string_view value) {
              return ParseNumber<int64_t>("--lane_bytes", value, int64_t{1} << 30, line.lane_bytes);
            }}};
@@ -88,7 +100,8 @@ absl::Status TakePositional(const std::vector<std::string>& words, CommandLine& 
       line.program = words;
       used = words.size();
       if (words.empty()) {
-        return absl::InvalidArgumentError("run: no program; use: flightrec run [-f PATTERN] -- PROGRAM ARGUMENTS...");
+        return absl::InvalidArgumentError(
+            "run: no program; use: flightrec run [-f PATTERN] -- PROGRAM ARGUMENTS...");
       }
       break;
     case Command::kSql:
@@ -99,7 +112,8 @@ absl::Status TakePositional(const std::vector<std::string>& words, CommandLine& 
       }
       used = words.size() > 2 ? 2 : words.size();
       if (line.statement.empty()) {
-        return absl::InvalidArgumentError("sql: no statement; use: flightrec sql @latest \"SELECT ...\"");
+        return absl::InvalidArgumentError(
+            "sql: no statement; use: flightrec sql @latest \"SELECT ...\"");
       }
       break;
     case Command::kReport:
@@ -111,28 +125,33 @@ absl::Status TakePositional(const std::vector<std::string>& words, CommandLine& 
       break;
   }
   if (used == words.size()) return absl::OkStatus();
-  return absl::InvalidArgumentError(absl::StrCat("'", words[used], "': one word too many; see: flightrec help"));
+  return absl::InvalidArgumentError(
+      absl::StrCat("'", words[used], "': one word too many; see: flightrec help"));
 }
 
 absl::StatusOr<Command> FindCommand(const std::string& word) {
   auto found = Commands().find(word);
   if (found != Commands().end()) return found->second;
-  return absl::InvalidArgumentError(
-      absl::StrCat("'", word, "' is not a command; there are run, report, tree, sql, recordings, up, mcp and help"));
+  return absl::InvalidArgumentError(absl::StrCat(
+      "'", word,
+      "' is not a command; there are run, report, tree, sql, recordings, up, mcp and help"));
 }
 
 // Takes one flag with its value; `i` moves to the last word used.
-absl::Status TakeFlag(absl::Span<const std::string> arguments, const std::map<std::string, Setter>& setters,
-                      size_t& i) {
+absl::Status TakeFlag(absl::Span<const std::string> arguments,
+                      const std::map<std::string, Setter>& setters, size_t& i) {
   const std::string& word = arguments[i];
   const size_t equals = word.find('=');
   const std::string name = word.substr(0, equals);
   auto setter = setters.find(name);
   if (setter == setters.end()) {
-    return absl::InvalidArgumentError(absl::StrCat("'", word, "' is not a flag; see: flightrec help"));
+    return absl::InvalidArgumentError(
+        absl::StrCat("'", word, "' is not a flag; see: flightrec help"));
   }
-  if (equals != std::string::npos) return setter->second(absl::string_view(word).substr(equals + 1));
-  if (i + 1 == arguments.size()) return absl::InvalidArgumentError(absl::StrCat(name, ": its value is missing"));
+  if (equals != std::string::npos)
+    return setter->second(absl::string_view(word).substr(equals + 1));
+  if (i + 1 == arguments.size())
+    return absl::InvalidArgumentError(absl::StrCat(name, ": its value is missing"));
   return setter->second(arguments[++i]);
 }
 
@@ -170,7 +189,8 @@ absl::StatusOr<CommandLine> ParseCommandLine(absl::Span<const std::string> argum
   absl::Status taken = TakePositional(words, line);
   if (!taken.ok()) return taken;
   if (line.store.empty()) {
-    return absl::InvalidArgumentError("--store is empty and there is no home directory: name a directory");
+    return absl::InvalidArgumentError(
+        "--store is empty and there is no home directory: name a directory");
   }
   return line;
 }

@@ -1,5 +1,5 @@
-// What the user asked of the `flightrec` command, parsed and checked. Values, no threads. Parsing reads nothing but its
-// arguments: the environment and defaults come from main.
+// What the user asked of the `flightrec` command, parsed and checked. Values, no threads. Parsing
+// reads nothing but its arguments: the environment and defaults come from main.
 
 #ifndef SERVICES_FLIGHTREC_COMMAND_LINE_H_
 #define SERVICES_FLIGHTREC_COMMAND_LINE_H_
@@ -30,7 +30,8 @@ struct CommandLine {
   std::string statement;
   // report, tree, recordings: rows at the most.
   int limit = 0;
-  // Services to use instead of those the store names: host:port, empty = find or start them. For `up`: where they listen.
+  // Services to use instead of those the store names: host:port, empty = find or start them. For
+  // `up`: where they listen.
   std::string tracer;
   std::string query;
   std::string backend;
@@ -44,8 +45,10 @@ struct CommandLine {
   int64_t lane_bytes = 0;
 };
 
-// INVALID_ARGUMENT names the word that is wrong and how it should be. `default_store` is used without --store.
-absl::StatusOr<CommandLine> ParseCommandLine(absl::Span<const std::string> arguments, const std::string& default_store);
+// INVALID_ARGUMENT names the word that is wrong and how it should be. `default_store` is used
+// without --store.
+absl::StatusOr<CommandLine> ParseCommandLine(absl::Span<const std::string> arguments,
+                                             const std::string& default_store);
 
 // What `flightrec help` prints.
 std::string HelpText();

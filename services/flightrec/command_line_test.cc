@@ -12,7 +12,9 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
-absl::StatusOr<CommandLine> Parse(const std::vector<std::string>& words) { return ParseCommandLine(words, "/store"); }
+absl::StatusOr<CommandLine> Parse(const std::vector<std::string>& words) {
+  return ParseCommandLine(words, "/store");
+}
 
 std::string Error(const std::vector<std::string>& words) {
   absl::StatusOr<CommandLine> line = Parse(words);
@@ -21,7 +23,8 @@ std::string Error(const std::vector<std::string>& words) {
 }
 
 TEST(CommandLine, run_with_patterns__then_the_program_keeps_its_own_flags) {
-  absl::StatusOr<CommandLine> line = Parse({"run", "-f", "parse*", "--function=!log", "--", "ls", "-l", "--output=x"});
+  absl::StatusOr<CommandLine> line =
+      Parse({"run", "-f", "parse*", "--function=!log", "--", "ls", "-l", "--output=x"});
   ASSERT_TRUE(line.ok()) << line.status();
   EXPECT_EQ(line->command, Command::kRun);
   EXPECT_THAT(line->patterns, ElementsAre("parse*", "!log"));

@@ -77,7 +77,8 @@ int ExecuteMcp(const CommandLine& line, log::Logger* logger, metrics::Registry* 
   mcp_bridge::McpBridgeConfig config;
   config.query = (*connection)->query_address();
   config.query_channel = (*connection)->Channel(line.token_file);
-  absl::Status served = mcp_bridge::ServeStdio(config, STDIN_FILENO, STDOUT_FILENO, logger, registry);
+  absl::Status served =
+      mcp_bridge::ServeStdio(config, STDIN_FILENO, STDOUT_FILENO, logger, registry);
   return served.ok() ? 0 : Fail(served, kExitFailure);
 }
 
@@ -95,7 +96,8 @@ int ExecuteUp(const CommandLine& line, log::Logger* logger, metrics::Registry* r
   absl::StatusOr<std::unique_ptr<AllInOne>> services = AllInOne::Start(config, logger, registry);
   if (!services.ok()) return Fail(services.status(), kExitFailure);
   const rpc::Endpoints& endpoints = (*services)->endpoints();
-  std::cout << "tracer        " << endpoints.tracer << "  control token in " << endpoints.control_token_file << "\n"
+  std::cout << "tracer        " << endpoints.tracer << "  control token in "
+            << endpoints.control_token_file << "\n"
             << "backend       " << endpoints.backend << "  store in " << line.store << "\n"
             << "query engine  " << endpoints.query << "\n"
             << "mcp bridge    " << endpoints.mcp << "\n"

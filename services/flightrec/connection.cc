@@ -9,13 +9,15 @@
 namespace flightrec::cli {
 namespace {
 
-// Two commands started together: the slower one waits this long for the faster one to say where it listens.
+// Two commands started together: the slower one waits this long for the faster one to say where it
+// listens.
 constexpr absl::Duration kOwnerAppears = absl::Seconds(10);
 constexpr absl::Duration kLookAgain = absl::Milliseconds(50);
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<Connection>> Connection::Open(const CommandLine& line, Need need, log::Logger* logger,
+absl::StatusOr<std::unique_ptr<Connection>> Connection::Open(const CommandLine& line, Need need,
+                                                             log::Logger* logger,
                                                              metrics::Registry* registry) {
   std::unique_ptr<Connection> connection(new Connection(line, logger, registry));
   const absl::Time give_up = absl::Now() + kOwnerAppears;
@@ -23,7 +25,8 @@ absl::StatusOr<std::unique_ptr<Connection>> Connection::Open(const CommandLine& 
     absl::Status started = connection->Start(need);
     if (started.ok()) return connection;
     // Somebody holds the store's lock; its endpoint file may be a moment behind.
-    if (started.code() != absl::StatusCode::kFailedPrecondition || absl::Now() > give_up) return started;
+    if (started.code() != absl::StatusCode::kFailedPrecondition || absl::Now() > give_up)
+      return started;
     absl::SleepFor(kLookAgain);
   }
 }
@@ -83,9 +86,10 @@ absl::StatusOr<std::unique_ptr<query::v1::QueryService::Stub>> Connection::Query
 
 absl::StatusOr<std::unique_ptr<capture::v1::CaptureService::Stub>> Connection::Capture() {
   if (endpoints_.control_token_file.empty()) {
-    return absl::UnauthenticatedError(absl::StrCat(
-        "the tracer at ", endpoints_.tracer, " starts programs only for those who can read its control token: add "
-        "--control_token_file=FILE"));
+    return absl::UnauthenticatedError(
+        absl::StrCat("the tracer at ", endpoints_.tracer,
+                     " starts programs only for those who can read its control token: add "
+                     "--control_token_file=FILE"));
   }
   absl::StatusOr<std::shared_ptr<grpc::Channel>> channel =
       rpc::MakeChannel(endpoints_.tracer, Channel(endpoints_.control_token_file));

@@ -1,5 +1,6 @@
-// Finds the services that a command needs, and runs those that nobody runs: the process that owns the store is asked
-// when there is one, otherwise this process opens the store. One per command, used by one thread.
+// Finds the services that a command needs, and runs those that nobody runs: the process that owns
+// the store is asked when there is one, otherwise this process opens the store. One per command,
+// used by one thread.
 
 #ifndef SERVICES_FLIGHTREC_CONNECTION_H_
 #define SERVICES_FLIGHTREC_CONNECTION_H_
@@ -21,11 +22,12 @@ namespace flightrec::cli {
 
 class Connection {
  public:
-  // Which service a command asks. kCapture records with a tracer in this process, so that the program keeps this
-  // terminal, unless the command line names another tracer.
+  // Which service a command asks. kCapture records with a tracer in this process, so that the
+  // program keeps this terminal, unless the command line names another tracer.
   enum class Need { kQuery, kCapture };
 
-  static absl::StatusOr<std::unique_ptr<Connection>> Open(const CommandLine& line, Need need, log::Logger* logger,
+  static absl::StatusOr<std::unique_ptr<Connection>> Open(const CommandLine& line, Need need,
+                                                          log::Logger* logger,
                                                           metrics::Registry* registry);
   ~Connection();
 
@@ -38,8 +40,8 @@ class Connection {
   // Where the query engine listens.
   const std::string& query_address() const { return endpoints_.query; }
 
-  // Opens the store here when the process that owned it has gone in the meantime; the tracer's stream goes on there.
-  // Does nothing while it is alive or when the store is ours.
+  // Opens the store here when the process that owned it has gone in the meantime; the tracer's
+  // stream goes on there. Does nothing while it is alive or when the store is ours.
   absl::Status ReplaceLostBackend();
 
  private:

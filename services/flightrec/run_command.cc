@@ -21,7 +21,8 @@ namespace {
 constexpr absl::Duration kLaunchDeadline = absl::Minutes(2);
 constexpr int64_t kWatchIntervalNanos = 500'000'000;
 
-// The terminal sends these to the program too; it decides what they mean. A child gets its default back at exec.
+// The terminal sends these to the program too; it decides what they mean. A child gets its default
+// back at exec.
 class IgnoreTerminalSignals {
  public:
   IgnoreTerminalSignals() {
@@ -54,8 +55,8 @@ absl::StatusOr<capture::v1::LaunchResponse> Launch(capture::v1::CaptureService::
 }
 
 // Follows the recording until it is sealed or has failed; the last state is returned.
-absl::StatusOr<capture::v1::WatchRecordingResponse> WatchToTheEnd(capture::v1::CaptureService::Stub& capture,
-                                                                  Connection& connection, const std::string& name) {
+absl::StatusOr<capture::v1::WatchRecordingResponse> WatchToTheEnd(
+    capture::v1::CaptureService::Stub& capture, Connection& connection, const std::string& name) {
   // No deadline: a program may run for days.
   grpc::ClientContext context;
   capture::v1::WatchRecordingRequest request;
@@ -80,8 +81,8 @@ int ExitCode(const trace::v1::Process& process) {
 
 void PrintSummary(const trace::v1::Recording& recording, const CommandLine& line) {
   const std::string id = recording.name().substr(recording.name().rfind('/') + 1);
-  std::cerr << "flightrec: " << GroupDigits(recording.completeness().calls_recorded()) << " calls in recording " << id
-            << "; see: flightrec report @latest\n";
+  std::cerr << "flightrec: " << GroupDigits(recording.completeness().calls_recorded())
+            << " calls in recording " << id << "; see: flightrec report @latest\n";
   // What a person should know before trusting the numbers; refusals are in the report.
   trace::v1::Completeness losses = recording.completeness();
   losses.clear_refusals();

@@ -18,7 +18,8 @@ struct HumanCell {
   std::string operator()(std::monostate) const { return "-"; }
   std::string operator()(const std::string& text) const { return text; }
   std::string operator()(int64_t number) const {
-    return number < 0 ? absl::StrCat("-", GroupDigits(-static_cast<uint64_t>(number))) : GroupDigits(number);
+    return number < 0 ? absl::StrCat("-", GroupDigits(-static_cast<uint64_t>(number)))
+                      : GroupDigits(number);
   }
   std::string operator()(uint64_t number) const { return GroupDigits(number); }
   std::string operator()(double number) const { return absl::StrFormat("%.6g", number); }
@@ -56,9 +57,10 @@ bool IsNumber(const Cell& cell) {
 // "total_ns" reads TOTAL above a column of times with units.
 std::string Heading(const Table& table, size_t column) {
   absl::string_view name = table.columns[column].name;
-  const bool has_units = std::any_of(table.rows.begin(), table.rows.end(), [&](const std::vector<Cell>& row) {
-    return std::holds_alternative<Nanoseconds>(row[column]);
-  });
+  const bool has_units =
+      std::any_of(table.rows.begin(), table.rows.end(), [&](const std::vector<Cell>& row) {
+        return std::holds_alternative<Nanoseconds>(row[column]);
+      });
   if (has_units && absl::EndsWith(name, "_ns")) name.remove_suffix(3);
   return absl::AsciiStrToUpper(name);
 }
@@ -89,7 +91,8 @@ std::string Aligned(const Table& table) {
     for (size_t c = 0; c < columns; ++c) {
       const std::string fill(widths[c] - Width(line[c]), ' ');
       const bool last = c + 1 == columns;
-      absl::StrAppend(&text, c == 0 ? "" : "  ", right[c] ? fill : "", line[c], right[c] || last ? "" : fill);
+      absl::StrAppend(&text, c == 0 ? "" : "  ", right[c] ? fill : "", line[c],
+                      right[c] || last ? "" : fill);
     }
     text += '\n';
   }
@@ -98,7 +101,8 @@ std::string Aligned(const Table& table) {
 
 std::string Tsv(const Table& table) {
   std::string text;
-  for (size_t c = 0; c < table.columns.size(); ++c) absl::StrAppend(&text, c == 0 ? "" : "\t", table.columns[c].name);
+  for (size_t c = 0; c < table.columns.size(); ++c)
+    absl::StrAppend(&text, c == 0 ? "" : "\t", table.columns[c].name);
   text += '\n';
   for (const std::vector<Cell>& row : table.rows) {
     for (size_t c = 0; c < row.size(); ++c) {
@@ -113,7 +117,8 @@ std::string Json(const Table& table) {
   nlohmann::ordered_json rows = nlohmann::ordered_json::array();
   for (const std::vector<Cell>& row : table.rows) {
     nlohmann::ordered_json object = nlohmann::ordered_json::object();
-    for (size_t c = 0; c < row.size(); ++c) object[table.columns[c].name] = std::visit(JsonCell(), row[c]);
+    for (size_t c = 0; c < row.size(); ++c)
+      object[table.columns[c].name] = std::visit(JsonCell(), row[c]);
     rows.push_back(std::move(object));
   }
   return rows.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
@@ -156,7 +161,8 @@ std::string BriefName(const std::string& name) {
   for (size_t i = 0; i < name.size(); ++i) {
     if (depth == 0 && absl::StartsWith(absl::string_view(name).substr(i), kOperator)) {
       // Its brackets are a name and enclose nothing.
-      size_t end = std::min(name.size() - 1, name.find_first_not_of("<>=-!*/+&|^%~,[]", i + kOperator.size()));
+      size_t end = std::min(name.size() - 1,
+                            name.find_first_not_of("<>=-!*/+&|^%~,[]", i + kOperator.size()));
       if (name.compare(end, 2, "()") == 0) end += 2;
       brief.append(name, i, end - i);
       i = end;

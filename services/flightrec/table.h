@@ -1,5 +1,6 @@
-// Rows on their way to a terminal, a pipe or a program. Values, no threads. A table is for people: digits are grouped,
-// times get units, columns are aligned. TSV and JSON are for programs: a header line or keys, plain digits, nanoseconds.
+// Rows on their way to a terminal, a pipe or a program. Values, no threads. A table is for people:
+// digits are grouped, times get units, columns are aligned. TSV and JSON are for programs: a header
+// line or keys, plain digits, nanoseconds.
 
 #ifndef SERVICES_FLIGHTREC_TABLE_H_
 #define SERVICES_FLIGHTREC_TABLE_H_
@@ -19,7 +20,8 @@ struct Nanoseconds {
 };
 
 // monostate is NULL.
-using Cell = std::variant<std::monostate, std::string, int64_t, uint64_t, double, bool, Nanoseconds>;
+using Cell =
+    std::variant<std::monostate, std::string, int64_t, uint64_t, double, bool, Nanoseconds>;
 
 struct Column {
   // The key in TSV and JSON; names of Nanoseconds columns end in _ns.
@@ -37,7 +39,8 @@ std::string Format(const Table& table, OutputFormat format);
 // "1.23 ms": three digits and a unit.
 std::string HumanTime(uint64_t nanoseconds);
 
-// A C++ or Rust name that fits a line: where it is long, what stands inside <...> and the arguments are left out.
+// A C++ or Rust name that fits a line: where it is long, what stands inside <...> and the arguments
+// are left out.
 std::string BriefName(const std::string& name);
 
 // "1,234,567".

@@ -36,15 +36,21 @@ TEST(Table, no_rows__then_still_has_its_header) {
   EXPECT_EQ(Format({{{"name"}, {"calls"}}, {}}, OutputFormat::kTsv), "name\tcalls\n");
 }
 
-TEST(BriefName, short_name__then_is_kept) { EXPECT_EQ(BriefName("f(std::vector<int> const&)"), "f(std::vector<int> const&)"); }
+TEST(BriefName, short_name__then_is_kept) {
+  EXPECT_EQ(BriefName("f(std::vector<int> const&)"), "f(std::vector<int> const&)");
+}
 
 TEST(BriefName, long_name__then_template_and_function_arguments_are_left_out) {
-  EXPECT_EQ(BriefName("void std::vector<std::thread, std::allocator<std::thread> >::_M_realloc_insert<int&>(int&, long)"),
+  EXPECT_EQ(BriefName("void std::vector<std::thread, std::allocator<std::thread> "
+                      ">::_M_realloc_insert<int&>(int&, long)"),
             "void std::vector<...>::_M_realloc_insert<...>(...)");
-  EXPECT_EQ(BriefName("(anonymous namespace)::Parse(std::basic_string_view<char, std::char_traits<char> >, int) const"),
+  EXPECT_EQ(BriefName("(anonymous namespace)::Parse(std::basic_string_view<char, "
+                      "std::char_traits<char> >, int) const"),
             "(anonymous namespace)::Parse(...) const");
-  EXPECT_EQ(BriefName("std::ostream& operator<<(std::ostream&, std::map<std::string, std::string> const&)"),
-            "std::ostream& operator<<(...)");
+  EXPECT_EQ(
+      BriefName(
+          "std::ostream& operator<<(std::ostream&, std::map<std::string, std::string> const&)"),
+      "std::ostream& operator<<(...)");
 }
 
 TEST(HumanTime, around_a_change_of_unit__then_never_prints_four_digits) {

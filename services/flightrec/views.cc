@@ -43,14 +43,16 @@ std::string OutcomeWords(const trace::v1::Process& process) {
 }
 
 std::string OverviewHeading(const query::v1::OverviewResponse& overview) {
-  std::string text =
-      absl::StrCat("recording ", Id(overview.recording().name()), "  ", StateWord(overview.recording().state()), "  ",
-                   absl::StrJoin(overview.recording().command(), " "), "\n");
+  std::string text = absl::StrCat("recording ", Id(overview.recording().name()), "  ",
+                                  StateWord(overview.recording().state()), "  ",
+                                  absl::StrJoin(overview.recording().command(), " "), "\n");
   for (const trace::v1::Process& process : overview.processes()) {
-    absl::StrAppend(&text, "process ", process.pid(), "  ", process.executable(), "  ", OutcomeWords(process), "\n");
+    absl::StrAppend(&text, "process ", process.pid(), "  ", process.executable(), "  ",
+                    OutcomeWords(process), "\n");
   }
-  absl::StrAppend(&text, GroupDigits(overview.calls()), " calls of ", GroupDigits(overview.functions_called()),
-                  " functions on ", overview.threads(), overview.threads() == 1 ? " thread" : " threads", " in ",
+  absl::StrAppend(&text, GroupDigits(overview.calls()), " calls of ",
+                  GroupDigits(overview.functions_called()), " functions on ", overview.threads(),
+                  overview.threads() == 1 ? " thread" : " threads", " in ",
                   HumanTime(overview.span_ns()), "\n\n");
   return text;
 }
@@ -78,33 +80,40 @@ Cell ToCell(const query::v1::SqlValue& value) {
 }  // namespace
 
 std::string RecordingName(const std::string& recording) {
-  return absl::StartsWith(recording, "recordings/") ? recording : absl::StrCat("recordings/", recording);
+  return absl::StartsWith(recording, "recordings/") ? recording
+                                                    : absl::StrCat("recordings/", recording);
 }
 
 std::string DescribeCompleteness(const trace::v1::Completeness& completeness) {
   std::vector<std::string> sentences;
   if (completeness.still_recording()) sentences.push_back("still recording: more calls will come");
   if (completeness.calls_lost() > 0) {
-    sentences.push_back(absl::StrCat(GroupDigits(completeness.calls_lost()),
-                                     " calls were counted but have no times: a lane or the spool was full"));
+    sentences.push_back(
+        absl::StrCat(GroupDigits(completeness.calls_lost()),
+                     " calls were counted but have no times: a lane or the spool was full"));
   }
   if (completeness.calls_open() > 0) {
-    sentences.push_back(absl::StrCat(GroupDigits(completeness.calls_open()), " calls were still open at the end"));
+    sentences.push_back(
+        absl::StrCat(GroupDigits(completeness.calls_open()), " calls were still open at the end"));
   }
   if (completeness.threads_refused() > 0) sentences.push_back(completeness.thread_limit_message());
   if (completeness.calls_too_deep() > 0) {
-    sentences.push_back(absl::StrCat(GroupDigits(completeness.calls_too_deep()),
-                                     " calls were nested deeper than the depth limit and passed through unrecorded"));
+    sentences.push_back(absl::StrCat(
+        GroupDigits(completeness.calls_too_deep()),
+        " calls were nested deeper than the depth limit and passed through unrecorded"));
   }
   if (completeness.children_not_traced() > 0) {
-    sentences.push_back(absl::StrCat(completeness.children_not_traced(), " child processes were not traced"));
+    sentences.push_back(
+        absl::StrCat(completeness.children_not_traced(), " child processes were not traced"));
   }
   if (completeness.refusals_size() > 0) {
-    sentences.push_back(absl::StrCat(
-        "functions not hooked: ",
-        absl::StrJoin(completeness.refusals(), ", ", [](std::string* text, const trace::v1::Refusal& refusal) {
-          absl::StrAppend(text, GroupDigits(refusal.functions()), " ", refusal.reason());
-        })));
+    sentences.push_back(
+        absl::StrCat("functions not hooked: ",
+                     absl::StrJoin(completeness.refusals(), ", ",
+                                   [](std::string* text, const trace::v1::Refusal& refusal) {
+                                     absl::StrAppend(text, GroupDigits(refusal.functions()), " ",
+                                                     refusal.reason());
+                                   })));
   }
   sentences.insert(sentences.end(), completeness.notes().begin(), completeness.notes().end());
   return absl::StrJoin(sentences, "\n");
@@ -121,7 +130,8 @@ absl::StatusOr<View> Report(QueryStub& query, const CommandLine& line) {
 
   View view;
   // Names last: they are as long as they like.
-  view.table.columns = {{"calls"}, {"total_ns"}, {"self_ns"}, {"min_ns"}, {"p50_ns"}, {"p99_ns"}, {"max_ns"}, {"function"}};
+  view.table.columns = {{"calls"},  {"total_ns"}, {"self_ns"}, {"min_ns"},
+                        {"p50_ns"}, {"p99_ns"},   {"max_ns"},  {"function"}};
   query::v1::ListFunctionsRequest request;
   // @latest may have moved on since.
   request.set_recording(overview.recording().name());
@@ -129,7 +139,8 @@ absl::StatusOr<View> Report(QueryStub& query, const CommandLine& line) {
   const int limit = line.limit > 0 ? line.limit : for_people ? kDefaultRows : kMaxPage * 100;
   query::v1::ListFunctionsResponse page;
   do {
-    request.set_page_size(std::min<int>(kMaxPage, limit - static_cast<int>(view.table.rows.size())));
+    request.set_page_size(
+        std::min<int>(kMaxPage, limit - static_cast<int>(view.table.rows.size())));
     request.set_page_token(page.next_page_token());
     grpc::ClientContext context;
     rpc::SetDeadline(context, kViewDeadline);
@@ -137,16 +148,18 @@ absl::StatusOr<View> Report(QueryStub& query, const CommandLine& line) {
     if (!asked.ok()) return rpc::FromGrpcStatus(asked);
     for (const query::v1::FunctionStatistics& function : page.functions()) {
       const query::v1::CallStatistics& s = function.statistics();
-      view.table.rows.push_back({static_cast<uint64_t>(s.calls()), Ns(s.total_ns()), Ns(s.self_ns()), Ns(s.min_ns()),
-                                 Ns(s.p50_ns()), Ns(s.p99_ns()), Ns(s.max_ns()),
-                                 for_people ? BriefName(function.function().name()) : function.function().name()});
+      view.table.rows.push_back(
+          {static_cast<uint64_t>(s.calls()), Ns(s.total_ns()), Ns(s.self_ns()), Ns(s.min_ns()),
+           Ns(s.p50_ns()), Ns(s.p99_ns()), Ns(s.max_ns()),
+           for_people ? BriefName(function.function().name()) : function.function().name()});
     }
   } while (!page.next_page_token().empty() && static_cast<int>(view.table.rows.size()) < limit);
   view.heading = OverviewHeading(overview);
   view.footnote = DescribeCompleteness(overview.completeness());
   if (!page.next_page_token().empty()) {
-    view.footnote = absl::StrCat(GroupDigits(page.total_size() - view.table.rows.size()),
-                                 " more functions: --limit=", page.total_size(), "\n", view.footnote);
+    view.footnote =
+        absl::StrCat(GroupDigits(page.total_size() - view.table.rows.size()),
+                     " more functions: --limit=", page.total_size(), "\n", view.footnote);
   }
   return view;
 }
@@ -164,14 +177,18 @@ absl::StatusOr<View> Tree(QueryStub& query, const CommandLine& line) {
   View view;
   const bool for_people = line.output == OutputFormat::kTable;
   view.table.columns = {{"total_ns"}, {"self_ns"}, {"calls"}, {"function"}};
-  if (!for_people) view.table.columns.insert(view.table.columns.end(), {{"depth"}, {"path_id"}, {"parent_path_id"}});
+  if (!for_people)
+    view.table.columns.insert(view.table.columns.end(),
+                              {{"depth"}, {"path_id"}, {"parent_path_id"}});
   for (const query::v1::CallTreeNode& node : tree.nodes()) {
     const std::string indent(for_people ? 2 * node.depth() : 0, ' ');
-    std::vector<Cell> row = {Ns(node.total_ns()), Ns(node.self_ns()), static_cast<uint64_t>(node.calls()),
-                             absl::StrCat(indent, for_people ? BriefName(node.function_name()) : node.function_name())};
+    std::vector<Cell> row = {
+        Ns(node.total_ns()), Ns(node.self_ns()), static_cast<uint64_t>(node.calls()),
+        absl::StrCat(indent, for_people ? BriefName(node.function_name()) : node.function_name())};
     if (!for_people) {
-      row.insert(row.end(), {static_cast<int64_t>(node.depth()), static_cast<uint64_t>(node.path_id()),
-                             static_cast<uint64_t>(node.parent_path_id())});
+      row.insert(row.end(),
+                 {static_cast<int64_t>(node.depth()), static_cast<uint64_t>(node.path_id()),
+                  static_cast<uint64_t>(node.parent_path_id())});
     }
     view.table.rows.push_back(std::move(row));
   }
@@ -195,7 +212,8 @@ absl::StatusOr<View> Sql(QueryStub& query, const CommandLine& line) {
   query::v1::SqlResponse frame;
   bool ended = false;
   while (stream->Read(&frame)) {
-    for (const query::v1::SqlColumn& column : frame.schema().columns()) view.table.columns.push_back({column.name()});
+    for (const query::v1::SqlColumn& column : frame.schema().columns())
+      view.table.columns.push_back({column.name()});
     for (const query::v1::SqlRow& row : frame.rows().rows()) {
       std::vector<Cell>& cells = view.table.rows.emplace_back();
       for (const query::v1::SqlValue& value : row.values()) cells.push_back(ToCell(value));
@@ -204,7 +222,8 @@ absl::StatusOr<View> Sql(QueryStub& query, const CommandLine& line) {
     ended = true;
     view.footnote = DescribeCompleteness(frame.end().completeness());
     if (frame.end().truncated()) {
-      view.footnote = absl::StrCat("cut after ", frame.end().rows(), " rows: see --limit\n", view.footnote);
+      view.footnote =
+          absl::StrCat("cut after ", frame.end().rows(), " rows: see --limit\n", view.footnote);
     }
   }
   grpc::Status asked = stream->Finish();
@@ -220,7 +239,8 @@ absl::StatusOr<View> Recordings(QueryStub& query, const CommandLine& line) {
   query::v1::ListRecordingsRequest request;
   query::v1::ListRecordingsResponse page;
   do {
-    request.set_page_size(std::min<int>(kMaxPage, limit - static_cast<int>(view.table.rows.size())));
+    request.set_page_size(
+        std::min<int>(kMaxPage, limit - static_cast<int>(view.table.rows.size())));
     request.set_page_token(page.next_page_token());
     grpc::ClientContext context;
     rpc::SetDeadline(context, kViewDeadline);
@@ -229,9 +249,11 @@ absl::StatusOr<View> Recordings(QueryStub& query, const CommandLine& line) {
     for (const trace::v1::Recording& recording : page.recordings()) {
       view.table.rows.push_back(
           {Id(recording.name()), StateWord(recording.state()),
-           absl::FormatTime("%Y-%m-%dT%H:%M:%SZ", TimeOf(recording.start_time()), absl::UTCTimeZone()),
+           absl::FormatTime("%Y-%m-%dT%H:%M:%SZ", TimeOf(recording.start_time()),
+                            absl::UTCTimeZone()),
            static_cast<uint64_t>(recording.completeness().calls_recorded()),
-           static_cast<uint64_t>(recording.completeness().calls_lost()), absl::StrJoin(recording.command(), " ")});
+           static_cast<uint64_t>(recording.completeness().calls_lost()),
+           absl::StrJoin(recording.command(), " ")});
     }
   } while (!page.next_page_token().empty() && static_cast<int>(view.table.rows.size()) < limit);
   if (view.table.rows.empty()) view.footnote = "nothing recorded yet: flightrec run -- PROGRAM";

@@ -1,5 +1,5 @@
-// The answers of the query engine as tables: one function a command. They ask over gRPC like any other client and know
-// nothing of where the engine runs. Thread-safe: no state.
+// The answers of the query engine as tables: one function a command. They ask over gRPC like any
+// other client and know nothing of where the engine runs. Thread-safe: no state.
 
 #ifndef SERVICES_FLIGHTREC_VIEWS_H_
 #define SERVICES_FLIGHTREC_VIEWS_H_

@@ -17,9 +17,11 @@
 ABSL_FLAG(std::string, backend, "127.0.0.1:7072", "where chunks go: host:port or unix:/path");
 ABSL_FLAG(std::string, state_dir, flightrec::tracer::DefaultStateDirectory(),
           "directory on tmpfs for lanes and the control token");
-ABSL_FLAG(uint32_t, max_threads, 64, "threads of a program recorded at once; the next ones are refused and counted");
+ABSL_FLAG(uint32_t, max_threads, 64,
+          "threads of a program recorded at once; the next ones are refused and counted");
 ABSL_FLAG(uint32_t, lane_bytes, 1 << 20, "bytes of a thread's lane, a power of two");
-ABSL_FLAG(uint32_t, max_depth, 131072, "calls nested deeper than this pass through and are counted");
+ABSL_FLAG(uint32_t, max_depth, 131072,
+          "calls nested deeper than this pass through and are counted");
 ABSL_FLAG(uint64_t, spool_bytes, flightrec::tracer::kDefaultSpoolBytes,
           "bytes kept for a backend that is away; what does not fit is counted as lost");
 ABSL_FLAG(absl::Duration, flush_deadline, flightrec::tracer::kDefaultFlushDeadline,
@@ -52,11 +54,13 @@ int Fail(const absl::Status& status) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  absl::SetProgramUsageMessage("starts programs with their functions hooked and streams their calls to a backend");
+  absl::SetProgramUsageMessage(
+      "starts programs with their functions hooked and streams their calls to a backend");
   absl::ParseCommandLine(argc, argv);
   absl::StatusOr<flightrec::log::Level> level = flightrec::rpc::LogLevelFromFlags();
   if (!level.ok()) return Fail(level.status());
-  absl::StatusOr<flightrec::tracer::FinalizedTracerConfig> config = flightrec::tracer::Finalize(ConfigFromFlags());
+  absl::StatusOr<flightrec::tracer::FinalizedTracerConfig> config =
+      flightrec::tracer::Finalize(ConfigFromFlags());
   if (!config.ok()) return Fail(config.status());
 
   flightrec::log::Logger logger("tracer", *level);

@@ -29,19 +29,22 @@ absl::Status ValidateLimits(const lane::LaneLimits& limits) {
     return OutOfRange("--lane_bytes", limits.ring_bytes, lane::kMinRingBytes, lane::kMaxRingBytes);
   }
   if (!std::has_single_bit(limits.ring_bytes)) {
-    return absl::InvalidArgumentError(absl::StrCat("--lane_bytes=", limits.ring_bytes, ": use a power of two, such as ",
+    return absl::InvalidArgumentError(absl::StrCat("--lane_bytes=", limits.ring_bytes,
+                                                   ": use a power of two, such as ",
                                                    std::bit_ceil(limits.ring_bytes)));
   }
-  if (limits.shadow_entries < lane::kMinShadowEntries || limits.shadow_entries > lane::kMaxShadowEntries) {
-    return OutOfRange("--max_depth", limits.shadow_entries, lane::kMinShadowEntries, lane::kMaxShadowEntries);
+  if (limits.shadow_entries < lane::kMinShadowEntries ||
+      limits.shadow_entries > lane::kMaxShadowEntries) {
+    return OutOfRange("--max_depth", limits.shadow_entries, lane::kMinShadowEntries,
+                      lane::kMaxShadowEntries);
   }
-  const uint64_t memory =
-      limits.threads * (limits.ring_bytes + uint64_t{limits.shadow_entries} * sizeof(lane::OpenCallEntry));
+  const uint64_t memory = limits.threads * (limits.ring_bytes + uint64_t{limits.shadow_entries} *
+                                                                    sizeof(lane::OpenCallEntry));
   if (memory > kMaxLaneMemory) {
     return absl::InvalidArgumentError(
-        absl::StrCat("--max_threads=", limits.threads, " with --lane_bytes=", limits.ring_bytes, " and --max_depth=",
-                     limits.shadow_entries, " may take ", memory >> 20, " MiB, more than ", kMaxLaneMemory >> 20,
-                     " MiB: lower one of them"));
+        absl::StrCat("--max_threads=", limits.threads, " with --lane_bytes=", limits.ring_bytes,
+                     " and --max_depth=", limits.shadow_entries, " may take ", memory >> 20,
+                     " MiB, more than ", kMaxLaneMemory >> 20, " MiB: lower one of them"));
   }
   return absl::OkStatus();
 }
@@ -50,19 +53,21 @@ absl::StatusOr<FinalizedTracerConfig> Finalize(const TracerConfig& config) {
   absl::StatusOr<rpc::FinalizedServerConfig> server = rpc::Finalize(config.server);
   if (!server.ok()) return server.status();
   if (config.backend.empty()) {
-    return absl::InvalidArgumentError("--backend is empty: name the backend, such as --backend=127.0.0.1:7072");
+    return absl::InvalidArgumentError(
+        "--backend is empty: name the backend, such as --backend=127.0.0.1:7072");
   }
   if (!absl::StartsWith(config.state_directory, "/")) {
     return absl::InvalidArgumentError(
-        absl::StrCat("--state_dir=", config.state_directory, ": use an absolute path on tmpfs, such as /dev/shm/flightrec"));
+        absl::StrCat("--state_dir=", config.state_directory,
+                     ": use an absolute path on tmpfs, such as /dev/shm/flightrec"));
   }
   if (config.spool_bytes < kMinSpoolBytes) {
     return absl::InvalidArgumentError(
         absl::StrCat("--spool_bytes=", config.spool_bytes, ": use at least ", kMinSpoolBytes));
   }
   if (config.flush_deadline <= absl::ZeroDuration()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("--flush_deadline=", absl::FormatDuration(config.flush_deadline), ": use more than 0s"));
+    return absl::InvalidArgumentError(absl::StrCat(
+        "--flush_deadline=", absl::FormatDuration(config.flush_deadline), ": use more than 0s"));
   }
   absl::Status limits = ValidateLimits(config.limits);
   if (!limits.ok()) return limits;

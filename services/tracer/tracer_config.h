@@ -1,5 +1,5 @@
-// What a tracer needs to know before it starts. `TracerConfig` is filled in main or by the all-in-one; `Finalize` checks
-// the whole. Values, no threads.
+// What a tracer needs to know before it starts. `TracerConfig` is filled in main or by the
+// all-in-one; `Finalize` checks the whole. Values, no threads.
 
 #ifndef SERVICES_TRACER_TRACER_CONFIG_H_
 #define SERVICES_TRACER_TRACER_CONFIG_H_
@@ -28,7 +28,8 @@ struct TracerConfig {
   std::string state_directory;
   // For programs whose launch does not say otherwise.
   lane::LaneLimits limits;
-  // Chunks that the backend has not acknowledged, at most; beyond it the newest are counted as lost.
+  // Chunks that the backend has not acknowledged, at most; beyond it the newest are counted as
+  // lost.
   uint64_t spool_bytes = kDefaultSpoolBytes;
   // How long an ended recording waits for the backend to acknowledge its last chunk.
   absl::Duration flush_deadline = kDefaultFlushDeadline;
@@ -50,7 +51,8 @@ class FinalizedTracerConfig {
 // INVALID_ARGUMENT names the flag, its value and what to do.
 absl::StatusOr<FinalizedTracerConfig> Finalize(const TracerConfig& config);
 
-// INVALID_ARGUMENT when one of them is out of range, or all together take more memory than kMaxLaneMemory.
+// INVALID_ARGUMENT when one of them is out of range, or all together take more memory than
+// kMaxLaneMemory.
 inline constexpr uint64_t kMaxLaneMemory = uint64_t{16} << 30;
 absl::Status ValidateLimits(const lane::LaneLimits& limits);
 

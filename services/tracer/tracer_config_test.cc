@@ -30,7 +30,8 @@ TEST(TracerConfig, limits_fit_one_by_one_but_not_together__then_names_all_three)
   config.limits = {.threads = 1024, .ring_bytes = 64 << 20, .shadow_entries = 1 << 20};
   absl::Status status = Finalize(config).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
-  EXPECT_THAT(status.message(), HasSubstr("--max_threads=1024 with --lane_bytes=67108864 and --max_depth=1048576"));
+  EXPECT_THAT(status.message(),
+              HasSubstr("--max_threads=1024 with --lane_bytes=67108864 and --max_depth=1048576"));
 }
 
 TEST(TracerConfig, no_threads__then_gives_the_range) {
@@ -42,7 +43,8 @@ TEST(TracerConfig, no_threads__then_gives_the_range) {
 TEST(TracerConfig, relative_state_directory__then_asks_for_an_absolute_one) {
   TracerConfig config = Valid();
   config.state_directory = "state";
-  EXPECT_THAT(Finalize(config).status().message(), HasSubstr("--state_dir=state: use an absolute path"));
+  EXPECT_THAT(Finalize(config).status().message(),
+              HasSubstr("--state_dir=state: use an absolute path"));
 }
 
 }  // namespace

@@ -27,13 +27,15 @@ absl::Status MakeStateDirectory(const std::string& directory) {
   std::filesystem::create_directories(directory, error);
   struct stat found;
   if (error || stat(directory.c_str(), &found) != 0 || chmod(directory.c_str(), S_IRWXU) != 0) {
-    return absl::FailedPreconditionError(absl::StrCat("--state_dir=", directory, " cannot be used: ",
-                                                      error ? error.message() : std::string(strerror(errno)),
-                                                      "; name another directory on tmpfs"));
+    return absl::FailedPreconditionError(
+        absl::StrCat("--state_dir=", directory,
+                     " cannot be used: ", error ? error.message() : std::string(strerror(errno)),
+                     "; name another directory on tmpfs"));
   }
   if (found.st_uid != geteuid()) {
-    return absl::FailedPreconditionError(absl::StrCat("--state_dir=", directory, " belongs to user ", found.st_uid,
-                                                      ", not to ", geteuid(), "; name another directory on tmpfs"));
+    return absl::FailedPreconditionError(
+        absl::StrCat("--state_dir=", directory, " belongs to user ", found.st_uid, ", not to ",
+                     geteuid(), "; name another directory on tmpfs"));
   }
   return absl::OkStatus();
 }
@@ -43,8 +45,10 @@ std::string HostName() {
   return gethostname(name, sizeof(name) - 1) == 0 ? name : "unknown";
 }
 
-RecordingEnvironment MakeEnvironment(const TracerConfig& config, const clock::Calibration& calibration,
-                                     ids::UlidGenerator* ulids, ingest::IngestClient* ingest, log::Logger* logger) {
+RecordingEnvironment MakeEnvironment(const TracerConfig& config,
+                                     const clock::Calibration& calibration,
+                                     ids::UlidGenerator* ulids, ingest::IngestClient* ingest,
+                                     log::Logger* logger) {
   RecordingEnvironment environment;
   environment.lane_directory = config.state_directory;
   environment.host = HostName();
@@ -66,8 +70,8 @@ ingest::IngestOptions MakeIngestOptions(const TracerConfig& config, ids::UlidGen
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<TracerServer>> TracerServer::Start(const FinalizedTracerConfig& config,
-                                                                  log::Logger* logger, metrics::Registry* registry) {
+absl::StatusOr<std::unique_ptr<TracerServer>> TracerServer::Start(
+    const FinalizedTracerConfig& config, log::Logger* logger, metrics::Registry* registry) {
   absl::Status made = MakeStateDirectory(config.config().state_directory);
   if (!made.ok()) return made;
   absl::StatusOr<std::shared_ptr<grpc::Channel>> backend =
@@ -75,10 +79,12 @@ absl::StatusOr<std::unique_ptr<TracerServer>> TracerServer::Start(const Finalize
   if (!backend.ok()) return backend.status();
   absl::StatusOr<clock::Calibration> calibration = clock::Calibrate();
   if (!calibration.ok()) return calibration.status();
-  std::unique_ptr<TracerServer> server(new TracerServer(config, *calibration, *std::move(backend), logger, registry));
+  std::unique_ptr<TracerServer> server(
+      new TracerServer(config, *calibration, *std::move(backend), logger, registry));
   absl::StatusOr<std::string> token = rpc::CreateControlToken(server->control_token_file_);
   if (!token.ok()) return token.status();
-  server->server_.authenticator().RequireRole(absl::StrCat("/", kServiceName, "/"), rpc::Role::kControl);
+  server->server_.authenticator().RequireRole(absl::StrCat("/", kServiceName, "/"),
+                                              rpc::Role::kControl);
   server->server_.authenticator().AcceptControlToken(*token);
   server->server_.Register(&server->service_, kServiceName);
   absl::Status started = server->server_.Start();
@@ -86,12 +92,15 @@ absl::StatusOr<std::unique_ptr<TracerServer>> TracerServer::Start(const Finalize
   return server;
 }
 
-TracerServer::TracerServer(const FinalizedTracerConfig& config, const clock::Calibration& calibration,
-                           std::shared_ptr<grpc::Channel> backend, log::Logger* logger, metrics::Registry* registry)
+TracerServer::TracerServer(const FinalizedTracerConfig& config,
+                           const clock::Calibration& calibration,
+                           std::shared_ptr<grpc::Channel> backend, log::Logger* logger,
+                           metrics::Registry* registry)
     : control_token_file_(absl::StrCat(config.config().state_directory, "/", kControlTokenName)),
       ulids_(clock::RealClock(), random_),
-      ingest_(ingest::v1::IngestService::NewStub(backend), MakeIngestOptions(config.config(), ulids_), clock::RealClock(),
-              ingest_random_, *logger),
+      ingest_(ingest::v1::IngestService::NewStub(backend),
+              MakeIngestOptions(config.config(), ulids_), clock::RealClock(), ingest_random_,
+              *logger),
       recorder_(std::make_unique<Recorder>(
           MakeEnvironment(config.config(), calibration, &ulids_, &ingest_, logger))),
       service_(recorder_.get(), config.config().limits),

@@ -1,4 +1,5 @@
-// The tracer put together: the only file of this service that constructs concrete types. Driven by one thread.
+// The tracer put together: the only file of this service that constructs concrete types. Driven by
+// one thread.
 
 #ifndef SERVICES_TRACER_TRACER_SERVER_H_
 #define SERVICES_TRACER_TRACER_SERVER_H_
@@ -21,9 +22,10 @@ namespace flightrec::tracer {
 
 class TracerServer {
  public:
-  // Serves when it returns. Does not wait for the backend: chunks are spooled until it is there. `logger` and `registry`
-  // outlive the server.
-  static absl::StatusOr<std::unique_ptr<TracerServer>> Start(const FinalizedTracerConfig& config, log::Logger* logger,
+  // Serves when it returns. Does not wait for the backend: chunks are spooled until it is there.
+  // `logger` and `registry` outlive the server.
+  static absl::StatusOr<std::unique_ptr<TracerServer>> Start(const FinalizedTracerConfig& config,
+                                                             log::Logger* logger,
                                                              metrics::Registry* registry);
   ~TracerServer();
   TracerServer(const TracerServer&) = delete;
@@ -38,7 +40,8 @@ class TracerServer {
 
  private:
   TracerServer(const FinalizedTracerConfig& config, const clock::Calibration& calibration,
-               std::shared_ptr<grpc::Channel> backend, log::Logger* logger, metrics::Registry* registry);
+               std::shared_ptr<grpc::Channel> backend, log::Logger* logger,
+               metrics::Registry* registry);
 
   const std::string control_token_file_;
   absl::BitGen random_;

@@ -26,7 +26,8 @@ std::vector<std::string> Strings(const google::protobuf::RepeatedPtrField<std::s
   return {field.begin(), field.end()};
 }
 
-absl::StatusOr<LaunchSpec> ToSpec(const capture::v1::LaunchRequest& request, const lane::LaneLimits& defaults) {
+absl::StatusOr<LaunchSpec> ToSpec(const capture::v1::LaunchRequest& request,
+                                  const lane::LaneLimits& defaults) {
   LaunchSpec spec;
   spec.command = Strings(request.command());
   spec.environment = Strings(request.environment());
@@ -37,12 +38,14 @@ absl::StatusOr<LaunchSpec> ToSpec(const capture::v1::LaunchRequest& request, con
   if (request.limits().depth() != 0) spec.limits.shadow_entries = request.limits().depth();
   if (request.limits().lane_bytes() != 0) {
     if (request.limits().lane_bytes() > UINT32_MAX) {
-      return rpc::InvalidField("limits.lane_bytes", absl::StrCat(request.limits().lane_bytes(), " is beyond 4 GiB"));
+      return rpc::InvalidField("limits.lane_bytes",
+                               absl::StrCat(request.limits().lane_bytes(), " is beyond 4 GiB"));
     }
     spec.limits.ring_bytes = static_cast<uint32_t>(request.limits().lane_bytes());
   }
   for (const auto& label : request.labels()) spec.labels.emplace_back(label.first, label.second);
-  if (request.command().empty()) return rpc::InvalidField("command", "is empty: name the program to start");
+  if (request.command().empty())
+    return rpc::InvalidField("command", "is empty: name the program to start");
   if (!request.recording_id().empty()) {
     absl::StatusOr<ids::Ulid> recording = ids::Ulid::Parse(request.recording_id());
     if (!recording.ok()) return rpc::InvalidField("recording_id", recording.status().message());
@@ -56,7 +59,8 @@ absl::StatusOr<absl::Duration> WatchInterval(const capture::v1::WatchRecordingRe
   const absl::Duration interval =
       absl::Seconds(request.interval().seconds()) + absl::Nanoseconds(request.interval().nanos());
   if (interval < kMinWatchInterval || interval > kMaxWatchInterval) {
-    return rpc::InvalidField("interval", absl::StrCat(absl::FormatDuration(interval), ": use 10ms to 1m"));
+    return rpc::InvalidField("interval",
+                             absl::StrCat(absl::FormatDuration(interval), ": use 10ms to 1m"));
   }
   return interval;
 }
@@ -85,7 +89,8 @@ capture::v1::WatchRecordingResponse ToResponse(CaptureState state, RateMeter& ra
   response.set_spool_bytes(state.spool_bytes);
   response.set_durable_bytes(state.durable_bytes);
   *response.mutable_recording() = std::move(state.recording);
-  for (trace::v1::Process& process : state.processes) *response.add_processes() = std::move(process);
+  for (trace::v1::Process& process : state.processes)
+    *response.add_processes() = std::move(process);
   return response;
 }
 
@@ -94,10 +99,12 @@ capture::v1::WatchRecordingResponse ToResponse(CaptureState state, RateMeter& ra
 TracerService::TracerService(Recorder* recorder, lane::LaneLimits default_limits)
     : recorder_(recorder), default_limits_(default_limits) {}
 
-grpc::Status TracerService::PlanProbes(grpc::ServerContext*, const capture::v1::PlanProbesRequest* request,
+grpc::Status TracerService::PlanProbes(grpc::ServerContext*,
+                                       const capture::v1::PlanProbesRequest* request,
                                        capture::v1::PlanProbesResponse* response) {
   if (request->executable().empty()) {
-    return rpc::ToGrpcStatus(rpc::InvalidField("executable", "is empty: give the path of a program"));
+    return rpc::ToGrpcStatus(
+        rpc::InvalidField("executable", "is empty: give the path of a program"));
   }
   absl::StatusOr<capture::v1::PlanProbesResponse> plan =
       PlanExecutable(request->executable(), Strings(request->probes().patterns()));
@@ -122,33 +129,40 @@ grpc::Status TracerService::Attach(grpc::ServerContext*, const capture::v1::Atta
   return rpc::ToGrpcStatus(rpc::NotBuiltYet("CaptureService.Attach"));
 }
 
-grpc::Status TracerService::UpdateProbes(grpc::ServerContext*, const capture::v1::UpdateProbesRequest*,
+grpc::Status TracerService::UpdateProbes(grpc::ServerContext*,
+                                         const capture::v1::UpdateProbesRequest*,
                                          capture::v1::UpdateProbesResponse*) {
   return rpc::ToGrpcStatus(rpc::NotBuiltYet("CaptureService.UpdateProbes"));
 }
 
-grpc::Status TracerService::SetTriggers(grpc::ServerContext*, const capture::v1::SetTriggersRequest*,
+grpc::Status TracerService::SetTriggers(grpc::ServerContext*,
+                                        const capture::v1::SetTriggersRequest*,
                                         capture::v1::SetTriggersResponse*) {
   return rpc::ToGrpcStatus(rpc::NotBuiltYet("CaptureService.SetTriggers"));
 }
 
-grpc::Status TracerService::TakeSnapshot(grpc::ServerContext*, const capture::v1::TakeSnapshotRequest*,
+grpc::Status TracerService::TakeSnapshot(grpc::ServerContext*,
+                                         const capture::v1::TakeSnapshotRequest*,
                                          capture::v1::TakeSnapshotResponse*) {
   return rpc::ToGrpcStatus(rpc::NotBuiltYet("CaptureService.TakeSnapshot"));
 }
 
-grpc::Status TracerService::StopRecording(grpc::ServerContext*, const capture::v1::StopRecordingRequest* request,
+grpc::Status TracerService::StopRecording(grpc::ServerContext*,
+                                          const capture::v1::StopRecordingRequest* request,
                                           capture::v1::StopRecordingResponse* response) {
-  absl::StatusOr<CaptureState> state = recorder_->Stop(request->recording(), request->terminate_program());
+  absl::StatusOr<CaptureState> state =
+      recorder_->Stop(request->recording(), request->terminate_program());
   if (!state.ok()) return rpc::ToGrpcStatus(state.status());
   *response->mutable_recording() = std::move(state->recording);
   return grpc::Status::OK;
 }
 
-grpc::Status TracerService::ListCaptures(grpc::ServerContext*, const capture::v1::ListCapturesRequest* request,
+grpc::Status TracerService::ListCaptures(grpc::ServerContext*,
+                                         const capture::v1::ListCapturesRequest* request,
                                          capture::v1::ListCapturesResponse* response) {
   if (request->page_size() < 0 || request->page_size() > kMaxPage) {
-    return rpc::ToGrpcStatus(rpc::InvalidField("page_size", absl::StrCat(request->page_size(), ": use 0 to ", kMaxPage)));
+    return rpc::ToGrpcStatus(rpc::InvalidField(
+        "page_size", absl::StrCat(request->page_size(), ": use 0 to ", kMaxPage)));
   }
   const int page_size = request->page_size() == 0 ? kDefaultPage : request->page_size();
   for (CaptureState& state : recorder_->List()) {
@@ -160,20 +174,22 @@ grpc::Status TracerService::ListCaptures(grpc::ServerContext*, const capture::v1
     }
     capture::v1::Capture* capture = response->add_captures();
     *capture->mutable_recording() = std::move(state.recording);
-    for (trace::v1::Process& process : state.processes) *capture->add_processes() = std::move(process);
+    for (trace::v1::Process& process : state.processes)
+      *capture->add_processes() = std::move(process);
   }
   return grpc::Status::OK;
 }
 
-grpc::Status TracerService::WatchRecording(grpc::ServerContext* context,
-                                           const capture::v1::WatchRecordingRequest* request,
-                                           grpc::ServerWriter<capture::v1::WatchRecordingResponse>* writer) {
+grpc::Status TracerService::WatchRecording(
+    grpc::ServerContext* context, const capture::v1::WatchRecordingRequest* request,
+    grpc::ServerWriter<capture::v1::WatchRecordingResponse>* writer) {
   absl::StatusOr<absl::Duration> interval = WatchInterval(*request);
   if (!interval.ok()) return rpc::ToGrpcStatus(interval.status());
   RateMeter rate;
   absl::Time next_answer = absl::InfinitePast();
   while (!context->IsCancelled()) {
-    const absl::Duration wait = std::min(std::max(next_answer - absl::Now(), absl::ZeroDuration()), kCancellationCheck);
+    const absl::Duration wait =
+        std::min(std::max(next_answer - absl::Now(), absl::ZeroDuration()), kCancellationCheck);
     absl::StatusOr<CaptureState> state = recorder_->Await(request->recording(), wait);
     if (!state.ok()) return rpc::ToGrpcStatus(state.status());
     const bool ended = state->ended();

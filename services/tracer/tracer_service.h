@@ -1,5 +1,6 @@
-// flightrec.capture.v1 on the wire: translates requests for the recorder and its answers back, and holds no logic.
-// Thread-safe. The server has checked the caller's control token before a method runs.
+// flightrec.capture.v1 on the wire: translates requests for the recorder and its answers back, and
+// holds no logic. Thread-safe. The server has checked the caller's control token before a method
+// runs.
 
 #ifndef SERVICES_TRACER_TRACER_SERVICE_H_
 #define SERVICES_TRACER_TRACER_SERVICE_H_
@@ -16,24 +17,31 @@ class TracerService final : public capture::v1::CaptureService::Service {
   // `recorder` outlives the service.
   TracerService(Recorder* recorder, lane::LaneLimits default_limits);
 
-  grpc::Status PlanProbes(grpc::ServerContext* context, const capture::v1::PlanProbesRequest* request,
+  grpc::Status PlanProbes(grpc::ServerContext* context,
+                          const capture::v1::PlanProbesRequest* request,
                           capture::v1::PlanProbesResponse* response) override;
   grpc::Status Launch(grpc::ServerContext* context, const capture::v1::LaunchRequest* request,
                       capture::v1::LaunchResponse* response) override;
   grpc::Status Attach(grpc::ServerContext* context, const capture::v1::AttachRequest* request,
                       capture::v1::AttachResponse* response) override;
-  grpc::Status UpdateProbes(grpc::ServerContext* context, const capture::v1::UpdateProbesRequest* request,
+  grpc::Status UpdateProbes(grpc::ServerContext* context,
+                            const capture::v1::UpdateProbesRequest* request,
                             capture::v1::UpdateProbesResponse* response) override;
-  grpc::Status SetTriggers(grpc::ServerContext* context, const capture::v1::SetTriggersRequest* request,
+  grpc::Status SetTriggers(grpc::ServerContext* context,
+                           const capture::v1::SetTriggersRequest* request,
                            capture::v1::SetTriggersResponse* response) override;
-  grpc::Status TakeSnapshot(grpc::ServerContext* context, const capture::v1::TakeSnapshotRequest* request,
+  grpc::Status TakeSnapshot(grpc::ServerContext* context,
+                            const capture::v1::TakeSnapshotRequest* request,
                             capture::v1::TakeSnapshotResponse* response) override;
-  grpc::Status StopRecording(grpc::ServerContext* context, const capture::v1::StopRecordingRequest* request,
+  grpc::Status StopRecording(grpc::ServerContext* context,
+                             const capture::v1::StopRecordingRequest* request,
                              capture::v1::StopRecordingResponse* response) override;
-  grpc::Status ListCaptures(grpc::ServerContext* context, const capture::v1::ListCapturesRequest* request,
+  grpc::Status ListCaptures(grpc::ServerContext* context,
+                            const capture::v1::ListCapturesRequest* request,
                             capture::v1::ListCapturesResponse* response) override;
-  grpc::Status WatchRecording(grpc::ServerContext* context, const capture::v1::WatchRecordingRequest* request,
-                              grpc::ServerWriter<capture::v1::WatchRecordingResponse>* writer) override;
+  grpc::Status WatchRecording(
+      grpc::ServerContext* context, const capture::v1::WatchRecordingRequest* request,
+      grpc::ServerWriter<capture::v1::WatchRecordingResponse>* writer) override;
 
  private:
   Recorder* const recorder_;

@@ -47,8 +47,8 @@ class DependenciesGrpc : public testing::Test {
     builder.RegisterService(&service_);
     server_ = builder.BuildAndStart();
     ASSERT_NE(server_, nullptr);
-    stub_ = Echo::NewStub(grpc::CreateChannel(absl::StrCat("127.0.0.1:", port_),
-                                              grpc::InsecureChannelCredentials()));
+    stub_ = Echo::NewStub(
+        grpc::CreateChannel(absl::StrCat("127.0.0.1:", port_), grpc::InsecureChannelCredentials()));
   }
 
   EchoService service_;

@@ -30,8 +30,8 @@ TEST(Dependencies, absl__maps_and_formats) {
 TEST(Dependencies, zydis__decodes_a_prologue) {
   const unsigned char bytes[] = {0x55, 0x48, 0x89, 0xe5};
   ZydisDisassembledInstruction push;
-  ASSERT_TRUE(ZYAN_SUCCESS(ZydisDisassembleIntel(ZYDIS_MACHINE_MODE_LONG_64, 0, bytes,
-                                                 sizeof(bytes), &push)));
+  ASSERT_TRUE(ZYAN_SUCCESS(
+      ZydisDisassembleIntel(ZYDIS_MACHINE_MODE_LONG_64, 0, bytes, sizeof(bytes), &push)));
   EXPECT_EQ(push.info.length, 1);
   EXPECT_STREQ(push.text, "push rbp");
 }

@@ -33,8 +33,8 @@ struct DrainOptions {
   // Longest pause between two looks at the lanes. A lane must not fill in this time: the default
   // lane holds 32,768 calls, 1.6 ms of a thread that makes 20 million a second.
   absl::Duration max_pause = absl::Milliseconds(1);
-  // Of the loop's thread, as nice(1) counts. On a busy machine a lane fills while the loop waits for
-  // a processor. Stays as it is where the tracer may not raise it.
+  // Of the loop's thread, as nice(1) counts. On a busy machine a lane fills while the loop waits
+  // for a processor. Stays as it is where the tracer may not raise it.
   int niceness = -10;
   // How often threads are asked whether they still exist.
   absl::Duration thread_check_interval = absl::Milliseconds(50);

@@ -189,7 +189,9 @@ absl::optional<Problem> FillSite(const Module& module, const CodeScan& scan,
 }  // namespace
 
 Planner::Planner(const Module& module)
-    : module_(module), refused_module_(RefusedByModule(module)), scan_(std::make_unique<const CodeScan>(module)) {}
+    : module_(module),
+      refused_module_(RefusedByModule(module)),
+      scan_(std::make_unique<const CodeScan>(module)) {}
 
 Planner::~Planner() = default;
 

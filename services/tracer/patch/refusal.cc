@@ -81,9 +81,11 @@ ReasonText TextOf(RefusalReason reason) {
       return {"BRANCH_THUNK", "It is a compiler thunk that replaces its own return address."};
     case RefusalReason::kStackWalkingRuntime:
       return {"STACK_WALKING_RUNTIME",
-              "Its module holds V8, which reads return addresses off the stack, where a hook's would be."};
+              "Its module holds V8, which reads return addresses off the stack, where a hook's "
+              "would be."};
     case RefusalReason::kGoRuntime:
-      return {"GO_RUNTIME", "Its module holds the Go runtime, which moves stacks while functions run."};
+      return {"GO_RUNTIME",
+              "Its module holds the Go runtime, which moves stacks while functions run."};
     default:
       return {"UNKNOWN", "Unknown reason."};
   }

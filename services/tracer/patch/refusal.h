@@ -35,8 +35,8 @@ enum class RefusalReason : uint8_t {
   kSignalReturn,          // __restore_rt: entered by the kernel
   kUsesRbx,               // hand-written code that takes rbx as an input or clobbers it
   kBranchThunk,           // retpolines: rewrite their return address
-  kStackWalkingRuntime,  // the module is V8's: its code reads return addresses off the stack
-  kGoRuntime,            // the module is Go's: its stacks move
+  kStackWalkingRuntime,   // the module is V8's: its code reads return addresses off the stack
+  kGoRuntime,             // the module is Go's: its stacks move
 };
 
 inline constexpr int kRefusalReasonCount = 23;

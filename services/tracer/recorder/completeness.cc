@@ -8,7 +8,8 @@
 
 namespace flightrec::tracer {
 
-trace::v1::Completeness DescribeCompleteness(const drain::DrainTotals& totals, const lane::Refusals& refusals,
+trace::v1::Completeness DescribeCompleteness(const drain::DrainTotals& totals,
+                                             const lane::Refusals& refusals,
                                              uint32_t thread_limit) {
   trace::v1::Completeness completeness;
   completeness.set_calls_recorded(totals.calls);
@@ -16,7 +17,8 @@ trace::v1::Completeness DescribeCompleteness(const drain::DrainTotals& totals, c
   completeness.set_calls_too_deep(totals.lost_too_deep);
   completeness.set_calls_open(totals.open_calls);
   std::vector<std::pair<uint64_t, ids::FunctionId>> lost;
-  for (const auto& function : totals.lost_by_function) lost.emplace_back(function.second, function.first);
+  for (const auto& function : totals.lost_by_function)
+    lost.emplace_back(function.second, function.first);
   std::sort(lost.rbegin(), lost.rend());
   if (lost.size() > kMaxLostFunctions) lost.resize(kMaxLostFunctions);
   for (const auto& [calls, function] : lost) {
@@ -26,21 +28,24 @@ trace::v1::Completeness DescribeCompleteness(const drain::DrainTotals& totals, c
   }
   completeness.set_threads_refused(refusals.by_limit + refusals.by_memory);
   if (refusals.by_limit > 0) {
-    completeness.set_thread_limit_message(
-        absl::StrCat("Thread limit exceeded: ", thread_limit + refusals.by_limit, " > ", thread_limit));
+    completeness.set_thread_limit_message(absl::StrCat(
+        "Thread limit exceeded: ", thread_limit + refusals.by_limit, " > ", thread_limit));
   }
   if (refusals.by_memory > 0) {
-    completeness.add_notes(absl::StrCat(refusals.by_memory, " threads were not recorded: tmpfs had no room for their lanes"));
+    completeness.add_notes(absl::StrCat(
+        refusals.by_memory, " threads were not recorded: tmpfs had no room for their lanes"));
   }
   return completeness;
 }
 
-void AddFailures(const std::vector<target::HookFailure>& failures, const std::vector<trace::v1::Function>& functions,
+void AddFailures(const std::vector<target::HookFailure>& failures,
+                 const std::vector<trace::v1::Function>& functions,
                  trace::v1::Completeness& completeness) {
   if (failures.empty()) return;
   trace::v1::Refusal* refusal = completeness.add_refusals();
   refusal->set_reason("NOT_PLACED");
-  refusal->set_description(absl::StrCat("the hook could not be placed in this process: ", failures.front().cause));
+  refusal->set_description(
+      absl::StrCat("the hook could not be placed in this process: ", failures.front().cause));
   refusal->set_functions(failures.size());
   for (const target::HookFailure& failure : failures) {
     if (refusal->examples_size() == kExamples) break;

@@ -16,11 +16,12 @@ namespace flightrec::tracer {
 inline constexpr int kMaxLostFunctions = 100;
 
 // Hooks and states are the caller's to add.
-trace::v1::Completeness DescribeCompleteness(const drain::DrainTotals& totals, const lane::Refusals& refusals,
-                                             uint32_t thread_limit);
+trace::v1::Completeness DescribeCompleteness(const drain::DrainTotals& totals,
+                                             const lane::Refusals& refusals, uint32_t thread_limit);
 
 // Planned hooks that could not be set are refusals too.
-void AddFailures(const std::vector<target::HookFailure>& failures, const std::vector<trace::v1::Function>& functions,
+void AddFailures(const std::vector<target::HookFailure>& failures,
+                 const std::vector<trace::v1::Function>& functions,
                  trace::v1::Completeness& completeness);
 
 }  // namespace flightrec::tracer

@@ -8,7 +8,8 @@ namespace {
 TEST(Completeness, one_thread_beyond_the_limit__then_says_how_many_there_were) {
   lane::Refusals refusals;
   refusals.by_limit = 1;
-  const trace::v1::Completeness completeness = DescribeCompleteness({}, refusals, /*thread_limit=*/64);
+  const trace::v1::Completeness completeness =
+      DescribeCompleteness({}, refusals, /*thread_limit=*/64);
   EXPECT_EQ(completeness.threads_refused(), 1u);
   EXPECT_EQ(completeness.thread_limit_message(), "Thread limit exceeded: 65 > 64");
 }
@@ -22,7 +23,8 @@ TEST(Completeness, nothing_missing__then_is_all_zero_but_the_calls) {
   EXPECT_EQ(completeness.ShortDebugString(), expected.ShortDebugString());
 }
 
-TEST(Completeness, calls_lost_for_several_causes__then_depth_is_told_apart_and_functions_come_largest_first) {
+TEST(Completeness,
+     calls_lost_for_several_causes__then_depth_is_told_apart_and_functions_come_largest_first) {
   drain::DrainTotals totals;
   totals.lost_lane_full = 10;
   totals.lost_spool_full = 5;
@@ -44,7 +46,8 @@ TEST(Completeness, hooks_that_could_not_be_placed__then_are_a_refusal_with_names
   ASSERT_EQ(completeness.refusals_size(), 1);
   EXPECT_EQ(completeness.refusals(0).reason(), "NOT_PLACED");
   EXPECT_EQ(completeness.refusals(0).examples(0), "parse()");
-  EXPECT_NE(completeness.refusals(0).description().find("no memory within 2 GiB"), std::string::npos);
+  EXPECT_NE(completeness.refusals(0).description().find("no memory within 2 GiB"),
+            std::string::npos);
 }
 
 }  // namespace

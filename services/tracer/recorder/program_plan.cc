@@ -40,10 +40,12 @@ absl::StatusOr<std::vector<WantedModule>> ReadWanted(absl::Span<const target::Ma
 absl::StatusOr<ProgramPlan> PlanProgram(absl::Span<const target::MappedModule> modules,
                                         std::shared_ptr<const symbols::Module> program,
                                         const pattern::FunctionPattern& pattern) {
-  absl::StatusOr<std::vector<WantedModule>> wanted = ReadWanted(modules, std::move(program), pattern);
+  absl::StatusOr<std::vector<WantedModule>> wanted =
+      ReadWanted(modules, std::move(program), pattern);
   if (!wanted.ok()) return wanted.status();
   std::vector<pattern::ModuleRef> references;
-  for (const WantedModule& one : *wanted) references.push_back({one.module.get(), one.mapped->is_main_executable});
+  for (const WantedModule& one : *wanted)
+    references.push_back({one.module.get(), one.mapped->is_main_executable});
   absl::StatusOr<std::vector<pattern::Selection>> selected = pattern.Select(references);
   if (!selected.ok()) return selected.status();
 
@@ -65,9 +67,9 @@ absl::StatusOr<ProgramPlan> PlanProgram(absl::Span<const target::MappedModule> m
   plan.refusals = refusals.Take();
   if (!plan.functions.empty()) return plan;
   const trace::v1::Refusal& first = plan.refusals.front();
-  return absl::FailedPreconditionError(
-      absl::StrCat("no function can be hooked: ", first.functions(), " of those asked for are refused: ",
-                   first.description(), "; choose others with -f"));
+  return absl::FailedPreconditionError(absl::StrCat(
+      "no function can be hooked: ", first.functions(),
+      " of those asked for are refused: ", first.description(), "; choose others with -f"));
 }
 
 }  // namespace flightrec::tracer

@@ -1,5 +1,5 @@
-// Which functions of a program and its libraries are hooked: patterns and planner put together for one launch. Values;
-// stateless functions; starts nothing.
+// Which functions of a program and its libraries are hooked: patterns and planner put together for
+// one launch. Values; stateless functions; starts nothing.
 
 #ifndef SERVICES_TRACER_RECORDER_PROGRAM_PLAN_H_
 #define SERVICES_TRACER_RECORDER_PROGRAM_PLAN_H_
@@ -24,8 +24,8 @@ struct ProgramPlan {
   std::vector<trace::v1::Refusal> refusals;
 };
 
-// `modules`: what is mapped, the main executable, read already as `program`, first. NOT_FOUND when a pattern matches nothing;
-// FAILED_PRECONDITION when no function can be hooked.
+// `modules`: what is mapped, the main executable, read already as `program`, first. NOT_FOUND when
+// a pattern matches nothing; FAILED_PRECONDITION when no function can be hooked.
 absl::StatusOr<ProgramPlan> PlanProgram(absl::Span<const target::MappedModule> modules,
                                         std::shared_ptr<const symbols::Module> program,
                                         const pattern::FunctionPattern& pattern);

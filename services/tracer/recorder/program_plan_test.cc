@@ -29,9 +29,11 @@ absl::StatusOr<ProgramPlan> PlanColdParts(const std::vector<std::string>& patter
 TEST(ProgramPlan, program_with_cold_parts__then_they_are_refused_by_name_and_not_hooked) {
   absl::StatusOr<ProgramPlan> plan = PlanColdParts({"*"});
   ASSERT_TRUE(plan.ok()) << plan.status();
-  for (const trace::v1::Function& function : plan->functions) EXPECT_EQ(function.symbol().find(".cold"), std::string::npos);
+  for (const trace::v1::Function& function : plan->functions)
+    EXPECT_EQ(function.symbol().find(".cold"), std::string::npos);
   bool refused = false;
-  for (const trace::v1::Refusal& refusal : plan->refusals) refused |= refusal.reason() == "COLD_FRAGMENT";
+  for (const trace::v1::Refusal& refusal : plan->refusals)
+    refused |= refusal.reason() == "COLD_FRAGMENT";
   EXPECT_TRUE(refused);
 }
 

@@ -25,7 +25,8 @@ void Recorder::StopAll() {
       if (run.second != nullptr) runs.push_back(run.second);
     }
   }
-  for (const std::shared_ptr<RecordingRun>& run : runs) run->RequestStop(/*terminate_program=*/false);
+  for (const std::shared_ptr<RecordingRun>& run : runs)
+    run->RequestStop(/*terminate_program=*/false);
   for (const std::shared_ptr<RecordingRun>& run : runs) run->AwaitEnd(absl::InfiniteDuration());
 }
 
@@ -35,7 +36,8 @@ absl::StatusOr<CaptureState> Recorder::Launch(const LaunchSpec& spec) {
   const std::string name = ids::RecordingResourceName(named.recording);
   {
     absl::MutexLock lock(&mutex_);
-    if (stopped_) return absl::UnavailableError("the tracer is shutting down: launch again when it is back");
+    if (stopped_)
+      return absl::UnavailableError("the tracer is shutting down: launch again when it is back");
     size_t running = 0;
     for (const auto& run : runs_)
       running += run.second == nullptr || !run.second->Finished() ? 1 : 0;
@@ -58,12 +60,6 @@ absl::StatusOr<CaptureState> Recorder::Launch(const LaunchSpec& spec) {
   }
   runs_[name] = *run;
   ForgetOldest();
-  return (*run)->State();
-}
-
-absl::StatusOr<CaptureState> Recorder::Get(absl::string_view recording) {
-  absl::StatusOr<std::shared_ptr<RecordingRun>> run = Find(recording);
-  if (!run.ok()) return run.status();
   return (*run)->State();
 }
 

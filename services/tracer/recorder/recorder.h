@@ -32,7 +32,8 @@ class Recorder {
   // What `environment` points to outlives the recorder.
   explicit Recorder(RecordingEnvironment environment);
 
-  // Ends every recording and waits until they are sealed or failed; programs run on unrecorded. No Launch afterwards.
+  // Ends every recording and waits until they are sealed or failed; programs run on unrecorded. No
+  // Launch afterwards.
   void StopAll();
 
   // Blocks until the program is about to run its first instruction. NOT_FOUND, INVALID_ARGUMENT,
@@ -41,9 +42,8 @@ class Recorder {
   // beyond kMaxRunningRecordings.
   absl::StatusOr<CaptureState> Launch(const LaunchSpec& spec);
 
-  // Resource names; NOT_FOUND names what is known.
-  absl::StatusOr<CaptureState> Get(absl::string_view recording);
-  // Waits until it has ended or `timeout` has passed.
+  // Waits until it has ended or `timeout` has passed. Takes a resource name; NOT_FOUND names what
+  // is known.
   absl::StatusOr<CaptureState> Await(absl::string_view recording, absl::Duration timeout);
   // Ends the recording and waits until it is sealed or failed.
   absl::StatusOr<CaptureState> Stop(absl::string_view recording, bool terminate_program);

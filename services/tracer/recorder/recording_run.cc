@@ -31,7 +31,8 @@ void SetTimestamp(absl::Time time, google::protobuf::Timestamp* timestamp) {
 
 std::vector<std::string> OwnEnvironment() {
   std::vector<std::string> environment;
-  for (char** variable = environ; *variable != nullptr; ++variable) environment.emplace_back(*variable);
+  for (char** variable = environ; *variable != nullptr; ++variable)
+    environment.emplace_back(*variable);
   return environment;
 }
 
@@ -50,8 +51,8 @@ static_assert(static_cast<int>(RecordingState::kFailed) + 1 == trace::v1::RECORD
 
 }  // namespace
 
-absl::StatusOr<std::shared_ptr<RecordingRun>> RecordingRun::Start(const RecordingEnvironment& environment,
-                                                                  const LaunchSpec& spec) {
+absl::StatusOr<std::shared_ptr<RecordingRun>> RecordingRun::Start(
+    const RecordingEnvironment& environment, const LaunchSpec& spec) {
   std::shared_ptr<RecordingRun> run(new RecordingRun(environment, spec));
   absl::Status launched = run->Launch(spec);
   if (!launched.ok()) return launched;
@@ -62,7 +63,9 @@ absl::StatusOr<std::shared_ptr<RecordingRun>> RecordingRun::Start(const Recordin
 }
 
 RecordingRun::RecordingRun(const RecordingEnvironment& environment, const LaunchSpec& spec)
-    : environment_(environment), id_(spec.recording), name_(ids::RecordingResourceName(spec.recording)) {}
+    : environment_(environment),
+      id_(spec.recording),
+      name_(ids::RecordingResourceName(spec.recording)) {}
 
 RecordingRun::~RecordingRun() {
   RequestStop(/*terminate_program=*/false);
@@ -77,7 +80,8 @@ absl::Status RecordingRun::Launch(const LaunchSpec& spec) {
   target::LaunchOptions options;
   options.env = spec.environment.empty() ? OwnEnvironment() : spec.environment;
   options.cwd = spec.working_directory;
-  absl::StatusOr<std::string> path = target::ResolveProgram(spec.command.front(), options.cwd, options.env);
+  absl::StatusOr<std::string> path =
+      target::ResolveProgram(spec.command.front(), options.cwd, options.env);
   if (!path.ok()) return path.status();
   options.program = *path;
   options.argv = spec.command;
@@ -86,14 +90,16 @@ absl::Status RecordingRun::Launch(const LaunchSpec& spec) {
   absl::StatusOr<symbols::Module> module = symbols::ReadModule(*path);
   if (!module.ok()) return module.status();
   options.module = std::make_shared<const symbols::Module>(*std::move(module));
-  options.plan = [this, &pattern, module = options.module](const std::vector<target::MappedModule>& modules)
+  options.plan = [this, &pattern,
+                  module = options.module](const std::vector<target::MappedModule>& modules)
       -> absl::StatusOr<std::vector<target::ModuleHooks>> {
     absl::StatusOr<ProgramPlan> plan = PlanProgram(modules, module, *pattern);
     if (!plan.ok()) return plan.status();
     plan_ = *std::move(plan);
     return plan_.modules;
   };
-  absl::StatusOr<std::unique_ptr<target::TracedProcess>> program = target::TracedProcess::Launch(std::move(options));
+  absl::StatusOr<std::unique_ptr<target::TracedProcess>> program =
+      target::TracedProcess::Launch(std::move(options));
   if (!program.ok()) return program.status();
   program_ = *std::move(program);
   // The bytes of the modules are not needed any more.
@@ -133,12 +139,14 @@ void RecordingRun::StartDrain() {
   identity.recording = id_;
   identity.process_id = process_id_;
   identity.calibration = environment_.calibration;
-  for (const trace::v1::Function& function : plan_.functions) identity.functions.push_back(function.function_id());
+  for (const trace::v1::Function& function : plan_.functions)
+    identity.functions.push_back(function.function_id());
   reader_ = std::make_unique<lane::LaneReader>(program_->lane());
   drain::DrainSink& sink = *this;
   drain_ = std::make_unique<drain::DrainLoop>(
       *reader_, std::move(identity), drain::DrainOptions(), *environment_.clock,
-      [watch = std::make_shared<target::ThreadWatch>(program_->pid())](const std::vector<lane::LaneThread>& threads) {
+      [watch = std::make_shared<target::ThreadWatch>(program_->pid())](
+          const std::vector<lane::LaneThread>& threads) {
         std::vector<uint64_t> ended;
         for (const target::EndedThread& thread : watch->FindEnded(threads)) {
           if (thread.releasable) ended.push_back(thread.thread.ordinal);
@@ -156,7 +164,8 @@ void RecordingRun::StartDrain() {
     ingest::v1::Item item;
     item.mutable_functions()->set_recording(name_);
     const size_t end = std::min(plan_.functions.size(), at + kFunctionsPerTable);
-    for (size_t i = at; i < end; ++i) *item.mutable_functions()->add_functions() = plan_.functions[i];
+    for (size_t i = at; i < end; ++i)
+      *item.mutable_functions()->add_functions() = plan_.functions[i];
     Send(std::move(item));
   }
   drain_->Start();
@@ -195,7 +204,8 @@ void RecordingRun::Run() {
   const absl::optional<target::Outcome> outcome = AwaitProgram();
   Finish(outcome);
   if (outcome.has_value()) return;
-  // The program runs on. What waits for it stays until this process ends; its lane needs no name any more.
+  // The program runs on. What waits for it stays until this process ends; its lane needs no name
+  // any more.
   unlink(program_->lane().path().c_str());
   program_.release();
 }
@@ -245,13 +255,14 @@ void RecordingRun::Finish(const absl::optional<target::Outcome>& outcome) {
 void RecordingRun::Advance(RecordingState to) {
   const absl::Status advanced = life_.Advance(to);
   // The order of the calls in this file is the order of the states.
-  if (!advanced.ok()) environment_.logger->Error("illegal_state", {{"recording", name_}, {"error", advanced}});
+  if (!advanced.ok())
+    environment_.logger->Error("illegal_state", {{"recording", name_}, {"error", advanced}});
   recording_.set_state(ToProto(life_.state()));
 }
 
 void RecordingRun::UpdateCompleteness() {
-  trace::v1::Completeness completeness =
-      DescribeCompleteness(drain_->Totals(), reader_->refusals(), program_->lane().layout().slot_count);
+  trace::v1::Completeness completeness = DescribeCompleteness(drain_->Totals(), reader_->refusals(),
+                                                              program_->lane().layout().slot_count);
   completeness.set_functions_hooked(plan_.functions.size() - program_->failures().size());
   *completeness.mutable_refusals() = {plan_.refusals.begin(), plan_.refusals.end()};
   AddFailures(program_->failures(), plan_.functions, completeness);

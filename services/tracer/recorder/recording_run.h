@@ -1,5 +1,5 @@
-// One recording from the start of its program until everything is durable. A thread of its own waits for the program
-// and then for the backend; public methods are thread-safe.
+// One recording from the start of its program until everything is durable. A thread of its own
+// waits for the program and then for the backend; public methods are thread-safe.
 
 #ifndef SERVICES_TRACER_RECORDER_RECORDING_RUN_H_
 #define SERVICES_TRACER_RECORDER_RECORDING_RUN_H_
@@ -44,15 +44,17 @@ struct RecordingEnvironment {
 
 class RecordingRun final : private drain::DrainSink {
  public:
-  // Returns when the program is about to run; on an error nothing of it has run, except initialisers of libraries.
-  static absl::StatusOr<std::shared_ptr<RecordingRun>> Start(const RecordingEnvironment& environment,
-                                                             const LaunchSpec& spec);
+  // Returns when the program is about to run; on an error nothing of it has run, except
+  // initialisers of libraries.
+  static absl::StatusOr<std::shared_ptr<RecordingRun>> Start(
+      const RecordingEnvironment& environment, const LaunchSpec& spec);
   // As RequestStop without termination, then waits for the end of the recording.
   ~RecordingRun() override;
 
   CaptureState State();
   void AwaitEnd(absl::Duration timeout);
-  // Ends the recording soon. The program is sent SIGTERM, or left to run on with hooks that record nothing.
+  // Ends the recording soon. The program is sent SIGTERM, or left to run on with hooks that record
+  // nothing.
   void RequestStop(bool terminate_program);
   // Sealed or failed.
   bool Finished();

@@ -211,7 +211,8 @@ absl::Status TracedProcess::Install(inject::RemoteProcess& process, uint64_t loa
     return absl::FailedPreconditionError(
         absl::StrCat(options_.program, " uses the gs base itself"));
   }
-  const absl::StatusOr<std::vector<MappedModule>> mapped = ListModules(process.pid(), options_.program);
+  const absl::StatusOr<std::vector<MappedModule>> mapped =
+      ListModules(process.pid(), options_.program);
   if (!mapped.ok()) return mapped.status();
   const absl::StatusOr<std::vector<ModuleHooks>> plan = options_.plan(*mapped);
   if (!plan.ok()) return plan.status();

@@ -48,10 +48,10 @@ using PlanHooks =
     std::function<absl::StatusOr<std::vector<ModuleHooks>>(const std::vector<MappedModule>&)>;
 
 struct LaunchOptions {
-  std::string program;            // from ResolveProgram
-  std::vector<std::string> argv;  // argv[0] included
-  std::vector<std::string> env;   // "NAME=value"
-  std::string cwd;                // empty: the caller's
+  std::string program;                   // from ResolveProgram
+  std::vector<std::string> argv;         // argv[0] included
+  std::vector<std::string> env;          // "NAME=value"
+  std::string cwd;                       // empty: the caller's
   std::array<int, 3> stdio = {0, 1, 2};  // not closed by Launch
   // `program`, read by symbols::ReadModule.
   std::shared_ptr<const symbols::Module> module;

@@ -13,8 +13,8 @@
 #include <ucontext.h>
 #include <unistd.h>
 
-#include <cstdio>
 #include <cstdint>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <stdexcept>
@@ -218,13 +218,15 @@ inline void StartStepping(void (*handler)(int)) {
   sigaction(SIGTRAP, &action, nullptr);
   asm volatile(
       "lea -128(%%rsp), %%rsp\n pushfq\n orq $0x100, (%%rsp)\n popfq\n"
-      "lea 128(%%rsp), %%rsp" ::: "memory", "cc");
+      "lea 128(%%rsp), %%rsp" ::
+          : "memory", "cc");
 }
 
 inline void StopStepping() {
   asm volatile(
       "lea -128(%%rsp), %%rsp\n pushfq\n andq $~0x100, (%%rsp)\n popfq\n"
-      "lea 128(%%rsp), %%rsp" ::: "memory", "cc");
+      "lea 128(%%rsp), %%rsp" ::
+          : "memory", "cc");
 }
 
 // Interrupts the stubs behind every one of their instructions in turn.
@@ -302,10 +304,9 @@ COUNTED int Child(void*) {
 COUNTED int ShareMemory() {
   constexpr size_t kStack = 65536;
   for (int i = 0; i < 300; ++i) {
-    void* stack = mmap(nullptr, kStack, PROT_READ | PROT_WRITE,
-                       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    const pid_t child = clone(Child, static_cast<char*>(stack) + kStack,
-                              CLONE_VM | CLONE_VFORK | SIGCHLD, nullptr);
+    void* stack = mmap(nullptr, kStack, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    const pid_t child =
+        clone(Child, static_cast<char*>(stack) + kStack, CLONE_VM | CLONE_VFORK | SIGCHLD, nullptr);
     waitpid(child, nullptr, 0);
     munmap(stack, kStack);
   }
