@@ -14,82 +14,41 @@ struct ReasonText {
   absl::string_view sentence;
 };
 
-ReasonText TextOf(RefusalReason reason) {
-  switch (reason) {
-    case RefusalReason::kTooShort:
-      return {"TOO_SHORT", "It has fewer than the 5 bytes that a jump needs."};
-    case RefusalReason::kJumpIntoPrologue:
-      return {"JUMP_INTO_PROLOGUE", "A branch or jump table leads into the bytes to be replaced."};
-    case RefusalReason::kLoopsToEntry:
-      return {"LOOPS_TO_ENTRY",
-              "It jumps back to its own first instruction, so each round of "
-              "the loop would look like a call."};
-    case RefusalReason::kUndecodable:
-      return {"UNDECODABLE", "Its first bytes are not valid x86-64 instructions."};
-    case RefusalReason::kUnrelocatable:
-      return {"UNRELOCATABLE", "One of its first instructions works only at its own address."};
-    case RefusalReason::kCallReturnsIntoPatch:
-      return {"CALL_RETURNS_INTO_PATCH",
-              "A call at its start would return into the replaced bytes."};
-    case RefusalReason::kNotInCode:
-      return {"NOT_IN_CODE", "It is not in an executable part of the file."};
-    case RefusalReason::kColdFragment:
-      return {"COLD_FRAGMENT",
-              "It is the unlikely part of another function, entered by a jump; "
-              "trace that function instead."};
-    case RefusalReason::kNotAFunctionEntry:
-      return {"NOT_A_FUNCTION_ENTRY",
-              "It is entered with a stack frame in place, so it is not called "
-              "like a function."};
-    case RefusalReason::kIfuncResolver:
-      return {"IFUNC_RESOLVER",
-              "The dynamic loader runs it to choose an implementation; trace "
-              "the implementation instead."};
-    case RefusalReason::kProgramEntry:
-      return {"PROGRAM_ENTRY", "It starts the program and has no caller."};
-    default:
-      break;
-  }
-  switch (reason) {
-    case RefusalReason::kCompilerGlue:
-      return {"COMPILER_GLUE", "The compiler adds it to run constructors and destructors."};
-    case RefusalReason::kDynamicLoader:
-      return {"DYNAMIC_LOADER",
-              "It belongs to the dynamic loader, which runs while nothing else "
-              "can."};
-    case RefusalReason::kSavesContext:
-      return {"SAVES_CONTEXT",
-              "It saves or restores the stack pointer and return address "
-              "(setjmp and context families)."};
-    case RefusalReason::kReturnsTwice:
-      return {"RETURNS_TWICE", "Parent and child return from it (vfork and clone families)."};
-    case RefusalReason::kUnwinder:
-      return {"UNWINDER", "It belongs to the unwinder that finds the handlers of exceptions."};
-    case RefusalReason::kReadsCaller:
-      return {"READS_CALLER", "It looks at its return address to learn who called."};
-    case RefusalReason::kThreadLocalResolver:
-      return {"THREAD_LOCAL_RESOLVER",
-              "It finds thread-local variables and is called with a "
-              "convention of its own."};
-    case RefusalReason::kSignalReturn:
-      return {"SIGNAL_RETURN", "The kernel enters it when a signal handler returns."};
-    case RefusalReason::kUsesRbx:
-      return {"USES_RBX",
-              "It is hand-written code that uses register rbx without saving "
-              "it first."};
-    case RefusalReason::kBranchThunk:
-      return {"BRANCH_THUNK", "It is a compiler thunk that replaces its own return address."};
-    case RefusalReason::kStackWalkingRuntime:
-      return {"STACK_WALKING_RUNTIME",
-              "Its module holds V8, which reads return addresses off the stack, where a hook's "
-              "would be."};
-    case RefusalReason::kGoRuntime:
-      return {"GO_RUNTIME",
-              "Its module holds the Go runtime, which moves stacks while functions run."};
-    default:
-      return {"UNKNOWN", "Unknown reason."};
-  }
-}
+// In the order of RefusalReason.
+constexpr ReasonText kTexts[kRefusalReasonCount] = {
+    {"TOO_SHORT", "It has fewer than the 5 bytes that a jump needs."},
+    {"JUMP_INTO_PROLOGUE", "A branch or jump table leads into the bytes to be replaced."},
+    {"LOOPS_TO_ENTRY",
+     "It jumps back to its own first instruction, so each round of the loop would look like a "
+     "call."},
+    {"UNDECODABLE", "Its first bytes are not valid x86-64 instructions."},
+    {"UNRELOCATABLE", "One of its first instructions works only at its own address."},
+    {"CALL_RETURNS_INTO_PATCH", "A call at its start would return into the replaced bytes."},
+    {"NOT_IN_CODE", "It is not in an executable part of the file."},
+    {"COLD_FRAGMENT",
+     "It is the unlikely part of another function, entered by a jump; trace that function "
+     "instead."},
+    {"NOT_A_FUNCTION_ENTRY",
+     "It is entered with a stack frame in place, so it is not called like a function."},
+    {"IFUNC_RESOLVER",
+     "The dynamic loader runs it to choose an implementation; trace the implementation instead."},
+    {"PROGRAM_ENTRY", "It starts the program and has no caller."},
+    {"COMPILER_GLUE", "The compiler adds it to run constructors and destructors."},
+    {"DYNAMIC_LOADER", "It belongs to the dynamic loader, which runs while nothing else can."},
+    {"SAVES_CONTEXT",
+     "It saves or restores the stack pointer and return address (setjmp and context families)."},
+    {"RETURNS_TWICE", "Parent and child return from it (vfork and clone families)."},
+    {"UNWINDER", "It belongs to the unwinder that finds the handlers of exceptions."},
+    {"READS_CALLER", "It looks at its return address to learn who called."},
+    {"THREAD_LOCAL_RESOLVER",
+     "It finds thread-local variables and is called with a convention of its own."},
+    {"SIGNAL_RETURN", "The kernel enters it when a signal handler returns."},
+    {"USES_RBX", "It is hand-written code that uses register rbx without saving it first."},
+    {"BRANCH_THUNK", "It is a compiler thunk that replaces its own return address."},
+    {"STACK_WALKING_RUNTIME",
+     "Its module holds V8, which reads return addresses off the stack, where a hook's would be."},
+    {"GO_RUNTIME", "Its module holds the Go runtime, which moves stacks while functions run."},
+};
 
 using ReasonMap = absl::flat_hash_map<absl::string_view, RefusalReason>;
 
@@ -177,9 +136,13 @@ absl::optional<RefusalReason> ReasonOfSymbol(absl::string_view symbol) {
 
 }  // namespace
 
-absl::string_view ReasonName(RefusalReason reason) { return TextOf(reason).name; }
+absl::string_view ReasonName(RefusalReason reason) {
+  return kTexts[static_cast<size_t>(reason)].name;
+}
 
-absl::string_view ReasonSentence(RefusalReason reason) { return TextOf(reason).sentence; }
+absl::string_view ReasonSentence(RefusalReason reason) {
+  return kTexts[static_cast<size_t>(reason)].sentence;
+}
 
 absl::optional<RefusalReason> RefusedByName(const symbols::Function& function) {
   switch (function.kind) {
