@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
 #include "services/tracer/patch/planner.h"
 #include "services/tracer/recorder/probe_plan.h"
 #include "services/tracer/symbols/module_reader.h"
@@ -68,8 +69,8 @@ absl::StatusOr<ProgramPlan> PlanProgram(absl::Span<const target::MappedModule> m
   if (!plan.functions.empty()) return plan;
   const trace::v1::Refusal& first = plan.refusals.front();
   return absl::FailedPreconditionError(absl::StrCat(
-      "no function can be hooked: ", first.functions(),
-      " of those asked for are refused: ", first.description(), "; choose others with -f"));
+      "no function can be hooked: ", first.functions(), " of those asked for are refused: ",
+      absl::StripSuffix(first.description(), "."), "; choose others with -f"));
 }
 
 }  // namespace flightrec::tracer
