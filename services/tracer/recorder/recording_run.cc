@@ -85,6 +85,7 @@ absl::Status RecordingRun::Launch(const LaunchSpec& spec) {
   if (!path.ok()) return path.status();
   options.program = *path;
   options.argv = spec.command;
+  options.inherited = environment_.inherited_descriptors;
   options.lane_directory = environment_.lane_directory;
   options.limits = spec.limits;
   absl::StatusOr<symbols::Module> module = symbols::ReadModule(*path);
@@ -142,9 +143,11 @@ void RecordingRun::StartDrain() {
   for (const trace::v1::Function& function : plan_.functions)
     identity.functions.push_back(function.function_id());
   reader_ = std::make_unique<lane::LaneReader>(program_->lane());
+  drain::DrainOptions options;
+  options.lane_calls = program_->lane().layout().ring_bytes / sizeof(lane::CallRecord);
   drain::DrainSink& sink = *this;
   drain_ = std::make_unique<drain::DrainLoop>(
-      *reader_, std::move(identity), drain::DrainOptions(), *environment_.clock,
+      *reader_, std::move(identity), options, *environment_.clock,
       [watch = std::make_shared<target::ThreadWatch>(program_->pid())](
           const std::vector<lane::LaneThread>& threads) {
         std::vector<uint64_t> ended;
@@ -154,6 +157,7 @@ void RecordingRun::StartDrain() {
         return ended;
       },
       sink);
+  rejected_before_ = environment_.ingest->Stats().rejected_items;
   {
     absl::MutexLock lock(&mutex_);
     UpdateCompleteness();
@@ -246,7 +250,13 @@ void RecordingRun::Finish(const absl::optional<target::Outcome>& outcome) {
     // Seen from here it is not sealed before the backend has said so.
     recording_.set_state(trace::v1::RECORDING_STATE_DRAINING);
   }
-  const absl::Status durable = environment_.ingest->Flush(environment_.flush_deadline);
+  absl::Status durable = environment_.ingest->Flush(environment_.flush_deadline);
+  const uint64_t rejected = environment_.ingest->Stats().rejected_items - rejected_before_;
+  if (durable.ok() && rejected > 0) {
+    durable = absl::DataLossError(absl::StrCat(
+        "the backend refused ", rejected,
+        " items of this tracer for good, maybe of this recording; see the tracer's log"));
+  }
   absl::MutexLock lock(&mutex_);
   if (!durable.ok()) recording_.set_failure(std::string(durable.message()));
   Advance(durable.ok() ? RecordingState::kSealed : RecordingState::kFailed);

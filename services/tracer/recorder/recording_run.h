@@ -34,6 +34,8 @@ struct RecordingEnvironment {
   // Exists, on tmpfs.
   std::string lane_directory;
   std::string host;
+  // Descriptors above 2 that programs get.
+  std::vector<int> inherited_descriptors;
   absl::Duration flush_deadline;
   clock::Calibration calibration;
   clock::Clock* clock;
@@ -88,6 +90,8 @@ class RecordingRun final : private drain::DrainSink {
   std::unique_ptr<target::TracedProcess> program_;
   std::unique_ptr<lane::LaneReader> reader_;
   std::unique_ptr<drain::DrainLoop> drain_;
+  // Items of the whole tracer that the backend had refused before this recording.
+  uint64_t rejected_before_ = 0;
 
   absl::Mutex mutex_;
   RecordingLife life_ ABSL_GUARDED_BY(mutex_);
