@@ -12,8 +12,8 @@ namespace flightrec::query_engine {
 
 inline constexpr size_t kMaxStatementBytes = size_t{256} << 10;
 
-// By its first word. INVALID_ARGUMENT: empty or too long. PERMISSION_DENIED
-// names the word. A statement that begins with no keyword is left to the
+// By its first word and the functions it calls. INVALID_ARGUMENT: empty or too
+// long. PERMISSION_DENIED names the word or the function. A statement that begins with no keyword is left to the
 // engine's parser, which has the better message.
 absl::Status CheckStatementText(absl::string_view sql);
 

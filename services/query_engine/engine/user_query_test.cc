@@ -82,6 +82,37 @@ INSTANTIATE_TEST_SUITE_P(
                       "SELECT * FROM read_text('/etc/passwd')", "SELECT * FROM glob('/*')",
                       "FROM read_parquet('https://example.com/x.parquet')"));
 
+TEST_F(UserQueryTest, functions_that_change_the_engine__then_permission_denied_however_written) {
+  for (const char* sql :
+       {"SELECT * FROM enable_logging(storage='file', storage_path='logs')",
+        "SELECT * FROM Enable_Logging ()", "SELECT * FROM system.main.\"enable_logging\" ()",
+        "SELECT * FROM enable_logging/* \" */()", "SELECT * FROM enable_logging -- '\n()",
+        "WITH x AS (SELECT * FROM enable_logging\u00a0()) SELECT * FROM x",
+        "SELECT 'it''s', \"'\" FROM enable_logging()", "SELECT E'\\'' FROM enable_logging() --'",
+        "SELECT $$'$$ FROM enable_logging() --'", "SELECT * FROM query('SELECT ' || '1')",
+        "EXPLAIN ANALYZE SELECT * FROM disable_logging()", "SELECT write_log('x')"}) {
+    EXPECT_EQ(Run(sql).code(), absl::StatusCode::kPermissionDenied) << sql;
+  }
+}
+
+TEST_F(UserQueryTest, every_switch_the_engine_has__then_permission_denied) {
+  ASSERT_EQ(
+      Run("SELECT DISTINCT function_name FROM duckdb_functions() WHERE function_type = 'table'"
+          " AND regexp_matches(function_name, '^(en|dis)able_|^truncate|checkpoint|execute')"),
+      absl::OkStatus());
+  EXPECT_GE(collector_.rows.size(), 8);
+  for (const Row& row : std::exchange(collector_.rows, {})) {
+    const std::string sql = "SELECT * FROM " + std::get<std::string>(row[0]) + "()";
+    EXPECT_EQ(Run(sql).code(), absl::StatusCode::kPermissionDenied) << sql;
+  }
+}
+
+TEST_F(UserQueryTest, refused_function_named_in_text_or_as_column__then_is_allowed) {
+  EXPECT_EQ(Run("SELECT 'Db::query(int)' AS query, 'enable_logging()' WHERE 'a' <> 'query (x)'"),
+            absl::OkStatus());
+  EXPECT_EQ(Run("SELECT query - 1 FROM (SELECT 2 AS query)"), absl::OkStatus());
+}
+
 TEST_F(UserQueryTest, several_statements__then_invalid_argument) {
   const absl::Status status = Run("SELECT 1; SELECT 2");
   EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
