@@ -110,6 +110,7 @@ absl::Status AllInOne::StartTracer() {
   config.backend = endpoints_.backend;
   config.server = ServerFor(absl::StrCat("tracer-", getpid()), config_.listen.tracer);
   config.state_directory = absl::StrCat(tracer::DefaultStateDirectory(), "/", getpid());
+  config.inherited_descriptors = config_.inherited_descriptors;
   if (config_.max_threads > 0) config.limits.threads = config_.max_threads;
   if (config_.lane_bytes > 0) config.limits.ring_bytes = config_.lane_bytes;
   absl::StatusOr<tracer::FinalizedTracerConfig> finalized = tracer::Finalize(config);

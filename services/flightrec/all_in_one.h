@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -33,6 +34,8 @@ struct AllInOneConfig {
   // Where they listen, host:port. An empty one listens on a socket in the store's directory, which
   // only its owner can enter.
   rpc::Endpoints listen{};
+  // Of the programs that the tracer starts.
+  std::vector<int> inherited_descriptors;
   // The tracer's limits, 0 = default.
   int max_threads = 0;
   int64_t lane_bytes = 0;

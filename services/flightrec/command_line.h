@@ -26,6 +26,8 @@ struct CommandLine {
   // run
   std::vector<std::string> patterns;
   std::vector<std::string> program;
+  // Not an argument: what the program gets besides 0, 1 and 2.
+  std::vector<int> inherited_descriptors;
   // sql
   std::string statement;
   // report, tree, recordings: rows at the most.

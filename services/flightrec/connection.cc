@@ -53,6 +53,7 @@ absl::Status Connection::Start(Need need) {
   config.backend = endpoints_.backend;
   config.query = need == Need::kQuery && endpoints_.query.empty();
   config.tracer = need == Need::kCapture && endpoints_.tracer.empty();
+  config.inherited_descriptors = line_.inherited_descriptors;
   config.max_threads = line_.max_threads;
   config.lane_bytes = line_.lane_bytes;
   if (!config.query && !config.tracer) return absl::OkStatus();

@@ -8,6 +8,7 @@
 #include "common/rpc/grpc_log.h"
 #include "services/flightrec/command_line.h"
 #include "services/flightrec/commands.h"
+#include "services/flightrec/inherited_descriptors.h"
 
 namespace {
 
@@ -24,12 +25,14 @@ std::string DefaultStore() {
 
 int main(int argc, char** argv) {
   constexpr int kUsageError = 2;
+  const std::vector<int> inherited = flightrec::cli::TakeInheritedDescriptors();
   absl::StatusOr<flightrec::cli::CommandLine> line = flightrec::cli::ParseCommandLine(
       std::vector<std::string>(argv + 1, argv + argc), DefaultStore());
   if (!line.ok()) {
     std::cerr << "flightrec: " << line.status().message() << "\n";
     return kUsageError;
   }
+  line->inherited_descriptors = inherited;
   flightrec::log::Logger logger("flightrec", line->command == flightrec::cli::Command::kUp
                                                  ? flightrec::log::Level::kInfo
                                                  : flightrec::log::Level::kError);

@@ -1,7 +1,6 @@
 #include "services/flightrec/run_command.h"
 
 #include <grpcpp/grpcpp.h>
-#include <signal.h>
 
 #include <iostream>
 #include <memory>
@@ -10,8 +9,10 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "absl/time/time.h"
+#include "absl/types/optional.h"
 #include "common/rpc/channel.h"
 #include "common/rpc/status.h"
+#include "services/flightrec/signal_forwarding.h"
 #include "services/flightrec/views.h"
 
 namespace flightrec::cli {
@@ -20,24 +21,6 @@ namespace {
 // Reading the symbols of a very large program takes seconds.
 constexpr absl::Duration kLaunchDeadline = absl::Minutes(2);
 constexpr int64_t kWatchIntervalNanos = 500'000'000;
-
-// The terminal sends these to the program too; it decides what they mean. A child gets its default
-// back at exec.
-class IgnoreTerminalSignals {
- public:
-  IgnoreTerminalSignals() {
-    interrupt_ = signal(SIGINT, SIG_IGN);
-    quit_ = signal(SIGQUIT, SIG_IGN);
-  }
-  ~IgnoreTerminalSignals() {
-    signal(SIGINT, interrupt_);
-    signal(SIGQUIT, quit_);
-  }
-
- private:
-  sighandler_t interrupt_;
-  sighandler_t quit_;
-};
 
 absl::StatusOr<capture::v1::LaunchResponse> Launch(capture::v1::CaptureService::Stub& capture,
                                                    const CommandLine& line) {
@@ -97,9 +80,13 @@ void PrintSummary(const trace::v1::Recording& recording, const CommandLine& line
 absl::StatusOr<int> Run(Connection& connection, const CommandLine& line) {
   auto capture = connection.Capture();
   if (!capture.ok()) return capture.status();
-  IgnoreTerminalSignals ignore;
+  // Another tracer's program is neither our child nor in this terminal: a signal ends the watching
+  // only.
+  absl::optional<SignalForwarding> signals;
+  if (line.tracer.empty()) signals.emplace();
   absl::StatusOr<capture::v1::LaunchResponse> launched = Launch(**capture, line);
   if (!launched.ok()) return launched.status();
+  if (signals.has_value()) signals->SetProgram(launched->process().pid());
   absl::StatusOr<capture::v1::WatchRecordingResponse> last =
       WatchToTheEnd(**capture, connection, launched->recording().name());
   if (!last.ok()) return last.status();

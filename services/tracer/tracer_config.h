@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
@@ -26,6 +27,8 @@ struct TracerConfig {
   rpc::ChannelConfig backend_channel;
   // On tmpfs: lanes of traced programs and the control token.
   std::string state_directory;
+  // Descriptors above 2 that programs get under the same numbers; all others are closed in them.
+  std::vector<int> inherited_descriptors;
   // For programs whose launch does not say otherwise.
   lane::LaneLimits limits;
   // Chunks that the backend has not acknowledged, at most; beyond it the newest are counted as

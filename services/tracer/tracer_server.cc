@@ -52,6 +52,7 @@ RecordingEnvironment MakeEnvironment(const TracerConfig& config,
   RecordingEnvironment environment;
   environment.lane_directory = config.state_directory;
   environment.host = HostName();
+  environment.inherited_descriptors = config.inherited_descriptors;
   environment.flush_deadline = config.flush_deadline;
   environment.calibration = calibration;
   environment.clock = &clock::RealClock();

@@ -4,7 +4,9 @@ import csv
 import io
 import json
 import os
+import re
 import shutil
+import signal
 import subprocess
 
 import pytest
@@ -224,3 +226,55 @@ def test_two_runs_at_once_on_one_store__then_both_are_kept(repository, tmp_path,
     rows = json.loads(flightrec("recordings", "--output=json").stdout)
     assert [row["state"] for row in rows] == ["SEALED", "SEALED"]
     assert len({row["calls"] for row in rows}) == 1
+
+
+def test_descriptor_passed_deliberately__then_program_has_the_same_ones_as_without_us(repository, tmp_path):
+    binary = repository / "bazel-bin/services/flightrec/flightrec"
+    program = ["/usr/bin/find", "/proc/self/fd", "-lname", "/*", "-printf", "%f %l\\n"]
+
+    def open_files(command, passed):
+        ran = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True,
+                             pass_fds=[passed.fileno()])
+        return re.sub("/proc/[0-9]+/", "/proc/PID/", ran.stdout)
+
+    with open("/etc/passwd", encoding="utf-8") as passed:
+        plain = open_files(program, passed)
+        assert f"{passed.fileno()} /etc/passwd\n" in plain
+        assert open_files([binary, "run", f"--store={tmp_path / 'store'}", "--", *program], passed) == plain
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_closed_standard_stream__then_program_has_it_closed_and_none_of_our_files(
+        repository, tmp_path, number):
+    binary = repository / "bazel-bin/services/flightrec/flightrec"
+    command = f'"$0" run "--store=$1" -- /usr/bin/readlink /proc/self/fd/{number} {number}>&-'
+    recorded = subprocess.run(["/bin/sh", "-c", command, binary, tmp_path / "store"], stdin=subprocess.DEVNULL,
+                              capture_output=True, text=True, check=False)
+    assert (recorded.returncode, recorded.stdout) == (1, ""), recorded.stderr
+    assert str(tmp_path) not in recorded.stderr
+
+
+@pytest.mark.parametrize("ignored", [signal.SIGHUP, signal.SIGINT])
+def test_signal_ignored_by_who_started_us__then_the_program_ignores_it(repository, tmp_path, ignored):
+    binary = repository / "bazel-bin/services/flightrec/flightrec"
+    command = f'trap "" {ignored.name[3:]}; exec "$0" run "--store=$1" -- /usr/bin/grep SigIgn /proc/self/status'
+    recorded = subprocess.run(["/bin/sh", "-c", command, binary, tmp_path / "store"], capture_output=True, text=True,
+                              check=False)
+    assert recorded.returncode == 0, recorded.stderr
+    assert int(recorded.stdout.split()[1], 16) == 1 << (ignored - 1)
+
+
+@pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_signal_sent_to_us_alone__then_the_program_gets_it_and_the_recording_is_sealed(
+        repository, tmp_path, flightrec, target, sent):
+    binary = repository / "bazel-bin/services/flightrec/flightrec"
+    run = subprocess.Popen([binary, "run", f"--store={tmp_path / 'store'}", "--", target("prints")],
+                           stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    run.stdin.write("one\n" * 5000)
+    run.stdin.flush()
+    assert run.stdout.readline()
+    run.send_signal(sent)
+    _, errors = run.communicate(timeout=60)
+    assert run.returncode == 128 + sent, errors
+    rows = json.loads(flightrec("recordings", "--output=json").stdout)
+    assert [row["state"] for row in rows] == ["SEALED"]

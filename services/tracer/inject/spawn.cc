@@ -36,6 +36,7 @@ std::vector<char*> Pointers(const std::vector<std::string>& strings) {
 
 // Moves the three descriptors to 0, 1, 2, first out of each other's way.
 bool PlaceStdio(const std::array<int, 3>& stdio) {
+  if (stdio == std::array<int, 3>{0, 1, 2}) return true;
   int moved[3];
   for (int i = 0; i < 3; ++i) {
     moved[i] = fcntl(stdio[i], F_DUPFD_CLOEXEC, 3);
@@ -47,26 +48,29 @@ bool PlaceStdio(const std::array<int, 3>& stdio) {
   return true;
 }
 
-void ResetSignals() {
-  struct sigaction action = {};
-  action.sa_handler = SIG_DFL;
+// Our handlers would run in the child until it executes the program.
+void DropHandlers() {
   for (int signal = 1; signal < NSIG; ++signal) {
+    struct sigaction action;
+    if (sigaction(signal, nullptr, &action) != 0 || action.sa_handler == SIG_IGN) continue;
+    action = {};
+    action.sa_handler = SIG_DFL;
     sigaction(signal, &action, nullptr);
   }
-  sigset_t none;
-  sigemptyset(&none);
-  sigprocmask(SIG_SETMASK, &none, nullptr);
 }
 
 // Runs in the forked child; returns only on failure.
-Failure Exec(const SpawnRequest& request, char* const* argv, char* const* env) {
-  ResetSignals();
+Failure Exec(const SpawnRequest& request, char* const* argv, char* const* env,
+             const sigset_t& mask) {
+  DropHandlers();
+  sigprocmask(SIG_SETMASK, &mask, nullptr);
   if (!request.cwd.empty() && chdir(request.cwd.c_str()) != 0) {
     return {kStepDirectory, errno};
   }
   if (!PlaceStdio(request.stdio)) return {kStepDescriptors, errno};
   // ENOSYS before Linux 5.9: then what is not close-on-exec stays open.
   syscall(SYS_close_range, 3u, ~0u, kCloseRangeCloexec);
+  for (const int descriptor : request.inherited) fcntl(descriptor, F_SETFD, 0);
   if (ptrace(PTRACE_TRACEME, 0, nullptr, nullptr) != 0) {
     return {kStepTrace, errno};
   }
@@ -117,13 +121,18 @@ absl::StatusOr<pid_t> Spawn(const SpawnRequest& request) {
     return absl::ResourceExhaustedError(absl::StrCat("cannot make a pipe: ", strerror(errno)));
   }
   absl::Cleanup close_report = [&report] { close(report[0]); };
+  // Until the child has dropped our handlers.
+  sigset_t all, mask;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &mask);
   const pid_t pid = _Fork();
   if (pid == 0) {
-    const Failure failure = Exec(request, argv.data(), env.data());
+    const Failure failure = Exec(request, argv.data(), env.data(), mask);
     const ssize_t written = write(report[1], &failure, sizeof(failure));
     _exit(written == sizeof(failure) ? 127 : 126);
   }
   const int fork_error = errno;
+  pthread_sigmask(SIG_SETMASK, &mask, nullptr);
   close(report[1]);
   if (pid < 0) {
     return absl::ResourceExhaustedError(absl::StrCat("cannot fork: ", strerror(fork_error)));

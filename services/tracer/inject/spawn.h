@@ -22,12 +22,16 @@ struct SpawnRequest {
   std::vector<std::string> argv;
   std::vector<std::string> env;  // "NAME=value"
   std::string cwd;               // empty: the caller's
-  // Become 0, 1, 2 of the program; not closed here. All other descriptors are
-  // closed in it.
+  // Become 0, 1, 2 of the program; not closed here. {0, 1, 2} are left as they
+  // are, closed or close-on-exec ones too.
   std::array<int, 3> stdio = {0, 1, 2};
+  // Above 2: open in the program under the same numbers. All others are closed
+  // in it.
+  std::vector<int> inherited;
 };
 
-// The program starts with default signal actions and an empty signal mask.
+// The program ignores the signals that this process ignores and has default
+// actions for the others; its signal mask is the calling thread's.
 // NOT_FOUND, PERMISSION_DENIED, FAILED_PRECONDITION or RESOURCE_EXHAUSTED say
 // why it could not be started.
 absl::StatusOr<pid_t> Spawn(const SpawnRequest& request);

@@ -160,7 +160,8 @@ void TracedProcess::Finish(int wait_status) {
 
 absl::Status TracedProcess::Start() {
   const absl::StatusOr<pid_t> pid =
-      inject::Spawn({options_.program, options_.argv, options_.env, options_.cwd, options_.stdio});
+      inject::Spawn({options_.program, options_.argv, options_.env, options_.cwd, options_.stdio,
+                     options_.inherited});
   if (!pid.ok()) return pid.status();
   const auto fail = [&pid](const absl::Status& status) {
     KillAndReap(*pid);

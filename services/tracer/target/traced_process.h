@@ -53,6 +53,7 @@ struct LaunchOptions {
   std::vector<std::string> env;          // "NAME=value"
   std::string cwd;                       // empty: the caller's
   std::array<int, 3> stdio = {0, 1, 2};  // not closed by Launch
+  std::vector<int> inherited;            // as in SpawnRequest
   // `program`, read by symbols::ReadModule.
   std::shared_ptr<const symbols::Module> module;
   PlanHooks plan;
