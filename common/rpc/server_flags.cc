@@ -1,8 +1,15 @@
 #include "common/rpc/server_flags.h"
 
+#include <cstdlib>
+#include <iostream>
 #include <string>
+#include <vector>
 
 #include "absl/flags/flag.h"
+#include "absl/flags/parse.h"
+#include "absl/flags/usage.h"
+#include "absl/flags/usage_config.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 
@@ -37,6 +44,21 @@ ABSL_FLAG(std::string, peer_tls_key, "", "PEM key of --peer_tls_cert.");
 ABSL_FLAG(std::string, peer_token_file, "", "File with the token we send to the servers we dial.");
 
 namespace flightrec::rpc {
+
+void ParseServerFlags(int argc, char** argv, absl::string_view usage) {
+  absl::FlagsUsageConfig config;
+  // Otherwise --help looks for flags in a file called like the program.
+  config.contains_help_flags = [](absl::string_view file) {
+    return absl::EndsWith(file, "/main.cc") || absl::EndsWith(file, "/server_flags.cc");
+  };
+  absl::SetFlagsUsageConfig(config);
+  absl::SetProgramUsageMessage(usage);
+  const std::vector<char*> words = absl::ParseCommandLine(argc, argv);
+  if (words.size() > 1) {
+    std::cerr << "'" << words[1] << "' is no flag: flags begin with --, see --help\n";
+    std::exit(1);
+  }
+}
 
 ServerConfig ServerConfigFromFlags(int default_port, int default_metrics_port) {
   ServerConfig config;

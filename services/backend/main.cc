@@ -4,8 +4,6 @@
 #include <string>
 
 #include "absl/flags/flag.h"
-#include "absl/flags/parse.h"
-#include "absl/flags/usage.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "common/log/logger.h"
@@ -62,8 +60,8 @@ absl::Status Run() {
 }  // namespace flightrec::backend
 
 int main(int argc, char** argv) {
-  absl::SetProgramUsageMessage("backend --store=DIR: keeps recordings and gives them out");
-  absl::ParseCommandLine(argc, argv);
+  flightrec::rpc::ParseServerFlags(argc, argv,
+                                   "keeps recordings and gives them out; --store=DIR names where");
   const absl::Status status = flightrec::backend::Run();
   if (status.ok()) return 0;
   std::cerr << "backend: " << status.message() << "\n";

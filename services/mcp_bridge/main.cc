@@ -4,8 +4,6 @@
 #include <string>
 
 #include "absl/flags/flag.h"
-#include "absl/flags/parse.h"
-#include "absl/flags/usage.h"
 #include "common/log/logger.h"
 #include "common/metrics/registry.h"
 #include "common/rpc/grpc_log.h"
@@ -42,8 +40,8 @@ absl::Status Serve(const McpBridgeConfig& config, flightrec::log::Logger& logger
 }  // namespace
 
 int main(int argc, char** argv) {
-  absl::SetProgramUsageMessage("Offers recordings to agents over the Model Context Protocol.");
-  absl::ParseCommandLine(argc, argv);
+  flightrec::rpc::ParseServerFlags(argc, argv,
+                                   "Offers recordings to agents over the Model Context Protocol.");
   // A client that closes our output is an error to report, not a signal to die of.
   signal(SIGPIPE, SIG_IGN);
   const auto level = flightrec::rpc::LogLevelFromFlags();

@@ -3,8 +3,6 @@
 #include <string>
 
 #include "absl/flags/flag.h"
-#include "absl/flags/parse.h"
-#include "absl/flags/usage.h"
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "common/log/logger.h"
@@ -58,8 +56,8 @@ int Fail(const absl::Status& status) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  absl::SetProgramUsageMessage("Answers questions about recordings that a backend holds.");
-  absl::ParseCommandLine(argc, argv);
+  flightrec::rpc::ParseServerFlags(argc, argv,
+                                   "Answers questions about recordings that a backend holds.");
   const auto level = flightrec::rpc::LogLevelFromFlags();
   if (!level.ok()) return Fail(level.status());
   const auto config = flightrec::query_engine::Finalize(ConfigFromFlags());

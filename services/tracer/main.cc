@@ -3,8 +3,6 @@
 #include <string>
 
 #include "absl/flags/flag.h"
-#include "absl/flags/parse.h"
-#include "absl/flags/usage.h"
 #include "absl/time/time.h"
 #include "common/log/logger.h"
 #include "common/metrics/registry.h"
@@ -54,9 +52,9 @@ int Fail(const absl::Status& status) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  absl::SetProgramUsageMessage(
+  flightrec::rpc::ParseServerFlags(
+      argc, argv,
       "starts programs with their functions hooked and streams their calls to a backend");
-  absl::ParseCommandLine(argc, argv);
   absl::StatusOr<flightrec::log::Level> level = flightrec::rpc::LogLevelFromFlags();
   if (!level.ok()) return Fail(level.status());
   absl::StatusOr<flightrec::tracer::FinalizedTracerConfig> config =
