@@ -98,16 +98,20 @@ class FourProcesses:
         body = "\n".join(json.dumps(one) for one in requests)
         return self._run_buf([*headers, "-d", "@-", f"http://{self.address(name)}/{method}"], stdin=body)
 
+    def try_call(self, name, method, request, control=False):
+        """The finished client: its exit code, answer and error."""
+        return self._curl(name, method, request, self._headers(control))
+
     def call(self, name, method, request, control=False, stream=False):
         """The answer as JSON (a list of them for a stream); AssertionError when the call fails."""
-        asked = self._curl(name, method, request, self._headers(control))
+        asked = self.try_call(name, method, request, control)
         assert asked.returncode == 0, f"{name} {method}: {asked.stderr}"
         answers = parse_json_sequence(asked.stdout)
         return answers if stream else answers[0]
 
     def call_error(self, name, method, request, control=False):
         """The error as JSON: code, message, details."""
-        asked = self._curl(name, method, request, self._headers(control))
+        asked = self.try_call(name, method, request, control)
         assert asked.returncode != 0, f"{name} {method} answered {asked.stdout}"
         return json.loads(asked.stderr)
 
