@@ -6,17 +6,37 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "absl/strings/str_replace.h"
 #include "absl/strings/string_view.h"
 #include "nlohmann/json.hpp"
 
 namespace flightrec::cli {
 namespace {
 
+// Tabs and line ends would break the row, other control characters the terminal.
+std::string Escape(absl::string_view text, absl::string_view kept = "") {
+  std::string escaped;
+  for (const char c : text) {
+    if (absl::StrContains(kept, c)) {
+      escaped += c;
+      continue;
+    }
+    const size_t known = absl::string_view("\\\t\n\r").find(c);
+    if (known != absl::string_view::npos) {
+      escaped.append({'\\', "\\tnr"[known]});
+    } else if (absl::ascii_iscntrl(static_cast<unsigned char>(c))) {
+      absl::StrAppendFormat(&escaped, "\\x%02x", static_cast<unsigned char>(c));
+    } else {
+      escaped += c;
+    }
+  }
+  return escaped;
+}
+
 // Text for people.
 struct HumanCell {
   std::string operator()(std::monostate) const { return "-"; }
-  std::string operator()(const std::string& text) const { return text; }
+  // EXPLAIN answers with drawings of many lines.
+  std::string operator()(const std::string& text) const { return Escape(text, "\\\n"); }
   std::string operator()(int64_t number) const {
     return number < 0 ? absl::StrCat("-", GroupDigits(-static_cast<uint64_t>(number)))
                       : GroupDigits(number);
@@ -27,12 +47,10 @@ struct HumanCell {
   std::string operator()(Nanoseconds time) const { return HumanTime(time.value); }
 };
 
-// Text for programs. A tab or line end in a name would break the row.
+// Text for programs.
 struct PlainCell {
   std::string operator()(std::monostate) const { return ""; }
-  std::string operator()(const std::string& text) const {
-    return absl::StrReplaceAll(text, {{"\\", "\\\\"}, {"\t", "\\t"}, {"\n", "\\n"}, {"\r", "\\r"}});
-  }
+  std::string operator()(const std::string& text) const { return Escape(text); }
   std::string operator()(int64_t number) const { return absl::StrCat(number); }
   std::string operator()(uint64_t number) const { return absl::StrCat(number); }
   std::string operator()(double number) const { return absl::StrFormat("%.17g", number); }
@@ -62,7 +80,7 @@ std::string Heading(const Table& table, size_t column) {
         return std::holds_alternative<Nanoseconds>(row[column]);
       });
   if (has_units && absl::EndsWith(name, "_ns")) name.remove_suffix(3);
-  return absl::AsciiStrToUpper(name);
+  return absl::AsciiStrToUpper(Escape(name));
 }
 
 // Columns of code points, near enough to what a terminal shows.
@@ -102,7 +120,7 @@ std::string Aligned(const Table& table) {
 std::string Tsv(const Table& table) {
   std::string text;
   for (size_t c = 0; c < table.columns.size(); ++c)
-    absl::StrAppend(&text, c == 0 ? "" : "\t", table.columns[c].name);
+    absl::StrAppend(&text, c == 0 ? "" : "\t", Escape(table.columns[c].name));
   text += '\n';
   for (const std::vector<Cell>& row : table.rows) {
     for (size_t c = 0; c < row.size(); ++c) {
@@ -117,8 +135,12 @@ std::string Json(const Table& table) {
   nlohmann::ordered_json rows = nlohmann::ordered_json::array();
   for (const std::vector<Cell>& row : table.rows) {
     nlohmann::ordered_json object = nlohmann::ordered_json::object();
-    for (size_t c = 0; c < row.size(); ++c)
-      object[table.columns[c].name] = std::visit(JsonCell(), row[c]);
+    for (size_t c = 0; c < row.size(); ++c) {
+      // SQL may give two columns one name.
+      std::string key = table.columns[c].name;
+      for (int n = 2; object.contains(key); ++n) key = absl::StrCat(table.columns[c].name, "_", n);
+      object[key] = std::visit(JsonCell(), row[c]);
+    }
     rows.push_back(std::move(object));
   }
   return rows.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";

@@ -17,7 +17,7 @@ TEST(Table, for_people__then_aligns_groups_digits_and_gives_units) {
   EXPECT_EQ(Format(TwoFunctions(), OutputFormat::kTable),
             "FUNCTION                CALLS    TOTAL\n"
             "parse(std::string)  1,234,567  1.50 us\n"
-            "f\tg                         8   2.00 s\n");
+            "f\\tg                        8   2.00 s\n");
 }
 
 TEST(Table, tsv__then_has_a_header_plain_digits_and_no_tab_inside_a_cell) {
@@ -30,6 +30,17 @@ TEST(Table, tsv__then_has_a_header_plain_digits_and_no_tab_inside_a_cell) {
 TEST(Table, json__then_keeps_the_order_of_columns) {
   EXPECT_EQ(Format({{{"b"}, {"a"}}, {{uint64_t{1}, std::monostate()}}}, OutputFormat::kJson),
             "[\n  {\n    \"b\": 1,\n    \"a\": null\n  }\n]\n");
+}
+
+TEST(Table, two_columns_with_one_name__then_json_keeps_both) {
+  EXPECT_EQ(Format({{{"a"}, {"a"}}, {{uint64_t{1}, uint64_t{2}}}}, OutputFormat::kJson),
+            "[\n  {\n    \"a\": 1,\n    \"a_2\": 2\n  }\n]\n");
+}
+
+TEST(Table, control_characters__then_neither_reach_the_terminal_nor_break_a_line_for_programs) {
+  const Table table{{{"a\tb"}}, {{std::string("x\x1b[31m\n")}}};
+  EXPECT_EQ(Format(table, OutputFormat::kTable), "A\\TB\nx\\x1b[31m\n\n");
+  EXPECT_EQ(Format(table, OutputFormat::kTsv), "a\\tb\nx\\x1b[31m\\n\n");
 }
 
 TEST(Table, no_rows__then_still_has_its_header) {

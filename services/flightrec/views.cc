@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -70,7 +71,7 @@ Cell ToCell(const query::v1::SqlValue& value) {
     case query::v1::SqlValue::kBoolValue:
       return value.bool_value();
     case query::v1::SqlValue::kBytesValue:
-      return value.bytes_value();
+      return absl::BytesToHexString(value.bytes_value());
     case query::v1::SqlValue::KIND_NOT_SET:
       break;
   }
@@ -169,7 +170,11 @@ absl::StatusOr<View> Tree(QueryStub& query, const CommandLine& line) {
   rpc::SetDeadline(context, kViewDeadline);
   query::v1::CallTreeRequest request;
   request.set_recording(RecordingName(line.recording));
-  if (line.limit > 0) request.set_max_nodes(line.limit);
+  if (line.limit > 0) {
+    request.set_max_nodes(line.limit);
+    // No tree of so many nodes is deeper.
+    request.set_max_depth(line.limit);
+  }
   query::v1::CallTreeResponse tree;
   grpc::Status asked = query.CallTree(&context, request, &tree);
   if (!asked.ok()) return rpc::FromGrpcStatus(asked);

@@ -1,0 +1,42 @@
+"""Answers to odd questions and about odd programs, as the command line prints them."""
+
+import json
+import os
+import subprocess
+
+import pytest
+
+DEEP = """
+__attribute__((noinline)) int Down(int n) {
+  asm volatile("");
+  if (n == 0) return 0;
+  int below = Down(n - 1);
+  asm volatile("" : "+r"(below));
+  return below + 1;
+}
+int main() { return Down(2999) == 7; }
+"""
+
+
+@pytest.fixture
+def flightrec(repository, tmp_path):
+    binary = repository / "bazel-bin/services/flightrec/flightrec"
+    return lambda command, *words: subprocess.run([binary, command, f"--store={tmp_path / 'store'}", *words],
+                                                  capture_output=True, text=True, timeout=120, check=False,
+                                                  env=os.environ)
+
+
+def test_tree__deeper_than_is_shown__then_the_limit_it_names_shows_all(flightrec, tmp_path):
+    (tmp_path / "deep.cc").write_text(DEEP, encoding="utf-8")
+    subprocess.run(["g++", "-O1", "-o", tmp_path / "deep", tmp_path / "deep.cc"], check=True)
+    assert flightrec("run", "--", tmp_path / "deep").returncode == 0
+    assert "more paths: --limit=3001" in flightrec("tree").stderr
+    nodes = flightrec("tree", "--output=json", "--limit=3001")
+    assert "more paths" not in nodes.stderr
+    assert max(node["depth"] for node in json.loads(nodes.stdout)) == 3000
+
+
+def test_sql__values_without_a_text__then_program_formats_keep_them(flightrec, target):
+    assert flightrec("run", "--", target("exits_with"), "0").returncode == 0
+    answer = flightrec("sql", "--output=json", r"SELECT '\xAA\x00'::blob AS a, NULL AS a, 2::hugeint AS b")
+    assert json.loads(answer.stdout) == [{"a": "aa00", "a_2": None, "b": "2"}]
