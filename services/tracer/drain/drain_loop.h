@@ -42,8 +42,9 @@ class DrainLoop {
 
   void Start();
 
-  // Call when the process writes no more. Takes what is left, gives every thread its final chunk
-  // with the calls that never ended, and ends the loop. The second call only returns the totals.
+  // Takes what is left, gives every thread its final chunk with the calls that have not ended, and
+  // ends the loop. Of a process that writes on, a lane's worth is taken. The second call only
+  // returns the totals.
   DrainTotals Finish();
 
   DrainTotals Totals() const;

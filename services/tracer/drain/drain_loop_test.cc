@@ -100,6 +100,23 @@ class FakeThread {
   uint32_t next_ = 1;
 };
 
+// Of a program that fills its lane as soon as there is room.
+class BusySink final : public DrainSink {
+ public:
+  explicit BusySink(FakeThread& thread) : thread_(thread) {}
+
+  void OnThread(const DrainedThread&) override {}
+  bool OnChunk(EncodedChunk) override {
+    while (thread_.Call()) {
+    }
+    return true;
+  }
+  void OnFinalChunk(EncodedChunk) override {}
+
+ private:
+  FakeThread& thread_;
+};
+
 class DrainLoopTest : public ::testing::Test {
  protected:
   static constexpr uint32_t kRingBytes = 64 << 10;
@@ -113,7 +130,8 @@ class DrainLoopTest : public ::testing::Test {
   }
   void TearDown() override { ASSERT_TRUE(file_->Remove().ok()); }
 
-  void MakeLoop(DrainOptions options = {}) {
+  void MakeLoop(DrainOptions options = {}) { MakeLoop(options, sink_); }
+  void MakeLoop(DrainOptions options, DrainSink& sink) {
     options.lane_calls = kLaneCalls;
     ProcessIdentity process;
     process.process_id = 7;
@@ -128,7 +146,7 @@ class DrainLoopTest : public ::testing::Test {
           }
           return ended;
         },
-        sink_);
+        sink);
   }
 
   void Kill(uint32_t tid) {
@@ -237,6 +255,16 @@ TEST_F(DrainLoopTest, losses_of_the_lane__are_in_totals_and_chunk) {
   EXPECT_EQ(totals.lost_lane_full, 3u);
   EXPECT_EQ(totals.lost_by_function.at(500), 3u);
   EXPECT_EQ(sink_.chunks()[0].header.lost_before_total, 3u);
+}
+
+TEST_F(DrainLoopTest, program_runs_on_and_fills_its_lane__then_finish_takes_a_lanes_worth) {
+  FakeThread thread(*file_, 0, 100, 1);
+  BusySink busy(thread);
+  MakeLoop({.max_calls_per_chunk = 100}, busy);
+  while (thread.Call()) {
+  }
+  loop_->Start();
+  EXPECT_GE(loop_->Finish().calls, kLaneCalls - 1);
 }
 
 TEST_F(DrainLoopTest, finished_without_start__ends) {
