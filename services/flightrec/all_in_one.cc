@@ -21,6 +21,16 @@ constexpr size_t kMaxSocketPath = 100;
 // Recordings hold what programs did: nobody else may look.
 absl::Status MakeStoreDirectory(const std::string& store) {
   std::error_code error;
+  struct stat found;
+  const bool open_to_others =
+      stat(store.c_str(), &found) == 0 && (found.st_mode & (S_IRWXG | S_IRWXO)) != 0;
+  if (open_to_others && !std::filesystem::is_empty(store, error) &&
+      !std::filesystem::exists(store + "/CURRENT", error)) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "--store=", store, " is a directory of other files; name one of its own, such as ", store,
+        "/flightrec"));
+  }
+  error.clear();
   std::filesystem::create_directories(store, error);
   if (error) {
     return absl::PermissionDeniedError(absl::StrCat("cannot make the store directory ", store, ": ",
@@ -33,6 +43,10 @@ absl::Status MakeStoreDirectory(const std::string& store) {
                                                     "; name another with --store"));
   }
   return absl::OkStatus();
+}
+
+std::string StateDirectory() {
+  return absl::StrCat(tracer::DefaultStateDirectory(), "/", getpid());
 }
 
 }  // namespace
@@ -109,7 +123,7 @@ absl::Status AllInOne::StartTracer() {
   tracer::TracerConfig config;
   config.backend = endpoints_.backend;
   config.server = ServerFor(absl::StrCat("tracer-", getpid()), config_.listen.tracer);
-  config.state_directory = absl::StrCat(tracer::DefaultStateDirectory(), "/", getpid());
+  config.state_directory = StateDirectory();
   config.inherited_descriptors = config_.inherited_descriptors;
   if (config_.max_threads > 0) config.limits.threads = config_.max_threads;
   if (config_.lane_bytes > 0) config.limits.ring_bytes = config_.lane_bytes;
@@ -152,6 +166,8 @@ void AllInOne::Drain() {
   mcp_.reset();
   query_.reset();
   tracer_.reset();
+  // The tracer's own by its name. Already gone, or it never was: nothing to do.
+  if (config_.tracer) rmdir(StateDirectory().c_str());
   if (backend_ == nullptr) return;
   // First the file, so that nobody is sent here any more. A stale one is recognised by its process
   // having gone.
