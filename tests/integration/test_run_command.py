@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import os
+import pathlib
 import re
 import shutil
 import signal
@@ -274,7 +275,37 @@ def test_signal_sent_to_us_alone__then_the_program_gets_it_and_the_recording_is_
     run.stdin.flush()
     assert run.stdout.readline()
     run.send_signal(sent)
-    _, errors = run.communicate(timeout=60)
-    assert run.returncode == 128 + sent, errors
+    # Its input stays open: nothing else ends the program.
+    code = run.wait(timeout=60)
+    _, errors = run.communicate()
+    assert code == 128 + sent, errors
     rows = json.loads(flightrec("recordings", "--output=json").stdout)
     assert [row["state"] for row in rows] == ["SEALED"]
+
+
+def test_run_ended__then_nothing_of_it_is_left_in_shared_memory(repository, tmp_path, target):
+    binary = repository / "bazel-bin/services/flightrec/flightrec"
+    state = pathlib.Path(f"/dev/shm/flightrec-{os.geteuid()}")
+    for program, code in ([target("exits_with"), "3"], 3), (["/no/such/program"], 127):
+        run = subprocess.Popen([binary, "run", f"--store={tmp_path / 'store'}", "--", *program],
+                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        assert run.wait(timeout=60) == code
+        assert not (state / str(run.pid)).exists()
+
+
+def test_recording_ended__then_the_tracer_keeps_no_lane_of_it(services, flightrec, target):
+    tracer = [f"--tracer={services.address('tracer')}", f"--control_token_file={services.control_token_file}"]
+    assert flightrec("run", *tracer, "--", target("exits_with"), "3").returncode == 3
+    assert [file.name for file in services.control_token_file.parent.iterdir()] == ["control_token"]
+
+
+def test_store_that_is_a_directory_of_other_files__then_refused_and_its_mode_stays(repository, tmp_path, target):
+    directory = tmp_path / "documents"
+    directory.mkdir(mode=0o755)
+    (directory / "letter").touch()
+    binary = repository / "bazel-bin/services/flightrec/flightrec"
+    failed = subprocess.run([binary, "run", f"--store={directory}", "--", target("exits_with"), "0"],
+                            capture_output=True, text=True, check=False)
+    assert failed.returncode == 125, failed.stderr
+    assert str(directory) in failed.stderr
+    assert directory.stat().st_mode & 0o777 == 0o755

@@ -207,11 +207,6 @@ void RecordingRun::Send(ingest::v1::Item item) {
 void RecordingRun::Run() {
   const absl::optional<target::Outcome> outcome = AwaitProgram();
   Finish(outcome);
-  if (outcome.has_value()) return;
-  // The program runs on. What waits for it stays until this process ends; its lane needs no name
-  // any more.
-  unlink(program_->lane().path().c_str());
-  program_.release();
 }
 
 absl::optional<target::Outcome> RecordingRun::AwaitProgram() {
@@ -249,6 +244,7 @@ void RecordingRun::Finish(const absl::optional<target::Outcome>& outcome) {
     SendRecording();
     // Seen from here it is not sealed before the backend has said so.
     recording_.set_state(trace::v1::RECORDING_STATE_DRAINING);
+    LetGo(/*ended=*/outcome.has_value());
   }
   absl::Status durable = environment_.ingest->Flush(environment_.flush_deadline);
   const uint64_t rejected = environment_.ingest->Stats().rejected_items - rejected_before_;
@@ -260,6 +256,21 @@ void RecordingRun::Finish(const absl::optional<target::Outcome>& outcome) {
   absl::MutexLock lock(&mutex_);
   if (!durable.ok()) recording_.set_failure(std::string(durable.message()));
   Advance(durable.ok() ? RecordingState::kSealed : RecordingState::kFailed);
+}
+
+void RecordingRun::LetGo(bool ended) {
+  calls_ = drain_->Totals().calls;
+  drain_.reset();
+  reader_.reset();
+  plan_ = ProgramPlan();
+  if (ended) {
+    program_.reset();
+    return;
+  }
+  // The program runs on. What waits for it stays until this process ends; its lane needs no name
+  // any more.
+  unlink(program_->lane().path().c_str());
+  program_.release();
 }
 
 void RecordingRun::Advance(RecordingState to) {
@@ -295,10 +306,10 @@ void RecordingRun::SendProcess() {
 
 CaptureState RecordingRun::State() {
   const ingest::IngestStats progress = environment_.ingest->Stats();
-  const drain::DrainTotals totals = drain_->Totals();
   absl::MutexLock lock(&mutex_);
+  if (drain_ != nullptr) calls_ = drain_->Totals().calls;
   if (!life_.ended() && life_.state() != RecordingState::kDraining) UpdateCompleteness();
-  return {recording_, {process_}, totals.calls, progress.spool_bytes, progress.durable_bytes};
+  return {recording_, {process_}, calls_, progress.spool_bytes, progress.durable_bytes};
 }
 
 void RecordingRun::AwaitEnd(absl::Duration timeout) {

@@ -76,6 +76,8 @@ class RecordingRun final : private drain::DrainSink {
   // Nullopt: a stop was requested before it ended.
   absl::optional<target::Outcome> AwaitProgram();
   void Finish(const absl::optional<target::Outcome>& outcome);
+  // Gives back the memory of the lanes: an ended recording stays known for long.
+  void LetGo(bool ended) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Advance(RecordingState to) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void UpdateCompleteness() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void SendRecording() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -86,6 +88,7 @@ class RecordingRun final : private drain::DrainSink {
   const ids::Ulid id_;
   const std::string name_;
   ids::ProcessId process_id_ = 0;
+  // These four until the recording ends; other threads reach them under mutex_.
   ProgramPlan plan_;
   std::unique_ptr<target::TracedProcess> program_;
   std::unique_ptr<lane::LaneReader> reader_;
@@ -97,6 +100,7 @@ class RecordingRun final : private drain::DrainSink {
   RecordingLife life_ ABSL_GUARDED_BY(mutex_);
   trace::v1::Recording recording_ ABSL_GUARDED_BY(mutex_);
   trace::v1::Process process_ ABSL_GUARDED_BY(mutex_);
+  uint64_t calls_ ABSL_GUARDED_BY(mutex_) = 0;
   bool stop_requested_ ABSL_GUARDED_BY(mutex_) = false;
 
   std::thread thread_;
