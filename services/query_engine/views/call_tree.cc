@@ -70,7 +70,8 @@ absl::StatusOr<std::vector<uint64_t>> FindFunctions(Connection& connection,
 // Turns paths around: from the function asked for to those above it.
 class Upward {
  public:
-  explicit Upward(const std::vector<CallTreeNode>& paths) : paths_(paths) {
+  Upward(const std::vector<CallTreeNode>& paths, int max_depth)
+      : paths_(paths), max_depth_(max_depth) {
     for (size_t i = 0; i < paths.size(); ++i) index_of_[paths[i].path_id] = i;
   }
 
@@ -104,7 +105,10 @@ class Upward {
     uint64_t parent_id = 0;
     uint64_t id = kRootPath;
     int32_t depth = 0;
-    for (const CallTreeNode* at = &path; at != nullptr; at = ParentOf(*at), ++depth) {
+    // One level more than is shown, so that the tree knows it was cut. A recursion of n calls has
+    // n paths: climbing all of each would take n * n steps.
+    for (const CallTreeNode* at = &path; at != nullptr && depth - 1 <= max_depth_;
+         at = ParentOf(*at), ++depth) {
       id = ExtendPath(id, at->function_id);
       CallTreeNode& node = nodes_[id];
       node.path_id = id;
@@ -120,6 +124,7 @@ class Upward {
   }
 
   const std::vector<CallTreeNode>& paths_;
+  const int max_depth_;
   absl::flat_hash_map<uint64_t, size_t> index_of_;
   absl::flat_hash_map<uint64_t, CallTreeNode> nodes_;
 };
@@ -142,7 +147,7 @@ absl::StatusOr<CallTree> CallerTree(Database& database, const std::string& funct
   if (!functions.ok()) return functions.status();
   absl::StatusOr<std::vector<CallTreeNode>> paths = ReadPaths(**connection);
   if (!paths.ok()) return paths.status();
-  Upward upward(*paths);
+  Upward upward(*paths, limits.max_depth);
   for (uint64_t function_id : *functions) upward.AddPathsOf(function_id);
   return Prune(upward.Take(), limits);
 }

@@ -116,5 +116,14 @@ TEST(Views, callers_of_an_unknown_function__then_not_found_with_near_names) {
   EXPECT_EQ(status.message(), "function: no function is named \"pares\"; did you mean parse");
 }
 
+TEST(CallerTree, callers_beyond_max_depth__then_only_the_first_level_of_them_is_climbed) {
+  const auto database = LoadFixture();
+  const CallTree tree = *CallerTree(*database, "read", {.max_depth = 0});
+  ASSERT_EQ(tree.nodes.size(), 1u);
+  EXPECT_TRUE(tree.truncated);
+  // read, and those that call it: parse and worker.
+  EXPECT_EQ(tree.total_nodes, 3u);
+}
+
 }  // namespace
 }  // namespace flightrec::query_engine
