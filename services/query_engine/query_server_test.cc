@@ -162,6 +162,25 @@ TEST_F(QueryServerTest, call_tree_of_callers__then_grows_from_the_function_up) {
   EXPECT_EQ(response.nodes(1).parent_path_id(), response.nodes(0).path_id());
 }
 
+TEST_F(QueryServerTest, call_tree_of_values_out_of_range__then_error_names_field_and_value) {
+  query::v1::CallTreeRequest depth;
+  depth.set_max_depth(-3);
+  query::v1::CallTreeRequest share;
+  share.set_min_share(1.5);
+  query::v1::CallTreeRequest direction;
+  direction.set_direction(static_cast<query::v1::TreeDirection>(9));
+  for (auto& [request, text] : {std::pair(&depth, "max_depth: must be 0 or more, got -3"),
+                                std::pair(&share, "min_share: must be 0 to 1, got 1.5"),
+                                std::pair(&direction, "direction: unknown direction 9")}) {
+    request->set_recording(kRecording);
+    grpc::ClientContext context;
+    query::v1::CallTreeResponse response;
+    const grpc::Status status = stub_->CallTree(&context, *request, &response);
+    EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+    EXPECT_EQ(status.error_message(), text);
+  }
+}
+
 TEST_F(QueryServerTest, sql__then_schema_rows_and_end_come) {
   const SqlAnswer answer =
       Sql("SELECT f.name, count(*) FROM calls c JOIN functions f USING (function_id) GROUP BY 1 "

@@ -179,9 +179,17 @@ absl::Status QueryService::FillCallTree(grpc::ServerContext& context,
   absl::StatusOr<int> nodes =
       InRange("max_nodes", request.max_nodes(), kDefaultTreeNodes, kMaxTreeNodes);
   if (!nodes.ok()) return nodes.status();
-  if (request.max_depth() < 0) return rpc::InvalidField("max_depth", "must not be negative");
+  if (request.max_depth() < 0) {
+    return rpc::InvalidField("max_depth",
+                             absl::StrCat("must be 0 or more, got ", request.max_depth()));
+  }
   if (!(request.min_share() >= 0 && request.min_share() <= 1)) {
-    return rpc::InvalidField("min_share", "must be 0 to 1");
+    return rpc::InvalidField("min_share",
+                             absl::StrCat("must be 0 to 1, got ", request.min_share()));
+  }
+  if (!query::v1::TreeDirection_IsValid(request.direction())) {
+    return rpc::InvalidField(
+        "direction", absl::StrCat("unknown direction ", static_cast<int>(request.direction())));
   }
   const bool callers = request.direction() == query::v1::TREE_DIRECTION_CALLERS;
   if (callers && request.function().empty()) {
