@@ -25,10 +25,12 @@ SELECT function_id FROM functions WHERE name = $1 OR symbol = $1
   OR printf('%016x', function_id) = $1
 )";
 
+// Few people write a function's arguments: names are compared with and without.
 constexpr char kSimilarNames[] = R"(
-SELECT name FROM functions WHERE contains(lower(name), lower($1))
-  OR jaro_winkler_similarity(lower(name), lower($1)) > 0.8
-ORDER BY jaro_winkler_similarity(lower(name), lower($1)) DESC, name LIMIT 5
+SELECT name, greatest(jaro_winkler_similarity(lower(name), lower($1)),
+  jaro_winkler_similarity(lower(split_part(name, '(', 1)), lower($1))) AS likeness
+FROM functions WHERE contains(lower(name), lower($1)) OR likeness > 0.8
+ORDER BY contains(lower(name), lower($1)) DESC, likeness DESC, name LIMIT 5
 )";
 
 absl::StatusOr<std::vector<CallTreeNode>> ReadPaths(Connection& connection) {

@@ -1,5 +1,6 @@
 // One recording, every view, the rows they give: testdata/views.golden changes
 // only with a commit that says why.
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <fstream>
@@ -114,6 +115,23 @@ TEST(Views, callers_of_an_unknown_function__then_not_found_with_near_names) {
   const absl::Status status = CallerTree(*database, "pares", {}).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kNotFound);
   EXPECT_EQ(status.message(), "function: no function is named \"pares\"; did you mean parse");
+}
+
+TEST(CallerTree, name_without_its_arguments__then_that_function_is_named_first) {
+  auto database = *Database::Open({.memory_bytes = int64_t{256} << 20, .threads = 1});
+  const auto loader = *RecordingLoader::Create(*database);
+  for (const char* name : {"orders::AssessRisk(orders::Order const&)",
+                           "orders::ParseOrder(std::basic_string_view<char>)"}) {
+    trace::v1::Function function;
+    function.set_function_id(std::string(name).size());
+    function.set_name(name);
+    EXPECT_EQ(loader->AddFunction(function), absl::OkStatus());
+  }
+  EXPECT_EQ(loader->Finish(trace::v1::Recording()).status(), absl::OkStatus());
+  for (const char* asked : {"orders::ParseOrder", "orders::ParseOrdr"}) {
+    EXPECT_THAT(CallerTree(*database, asked, {}).status().message(),
+                ::testing::HasSubstr("did you mean orders::ParseOrder("));
+  }
 }
 
 TEST(CallerTree, callers_beyond_max_depth__then_only_the_first_level_of_them_is_climbed) {
