@@ -1,7 +1,7 @@
 """Answers to odd questions and about odd programs, as the command line prints them."""
 
 import json
-import os
+import re
 import subprocess
 
 import pytest
@@ -21,9 +21,12 @@ int main() { return Down(2999) == 7; }
 @pytest.fixture
 def flightrec(repository, tmp_path):
     binary = repository / "bazel-bin/services/flightrec/flightrec"
-    return lambda command, *words: subprocess.run([binary, command, f"--store={tmp_path / 'store'}", *words],
-                                                  capture_output=True, text=True, timeout=120, check=False,
-                                                  env=os.environ)
+
+    def run(command, *words, stdin=None):
+        return subprocess.run([binary, command, f"--store={tmp_path / 'store'}", *words], input=stdin,
+                              capture_output=True, text=True, timeout=120, check=False)
+
+    return run
 
 
 def test_tree__deeper_than_is_shown__then_the_limit_it_names_shows_all(flightrec, tmp_path):
@@ -40,3 +43,20 @@ def test_sql__values_without_a_text__then_program_formats_keep_them(flightrec, t
     assert flightrec("run", "--", target("exits_with"), "0").returncode == 0
     answer = flightrec("sql", "--output=json", r"SELECT '\xAA\x00'::blob AS a, NULL AS a, 2::hugeint AS b")
     assert json.loads(answer.stdout) == [{"a": "aa00", "a_2": None, "b": "2"}]
+
+
+def test_sql_tool__tables_in_its_description__then_all_of_the_recording_s_are_there(flightrec, target):
+    session = [{"jsonrpc": "2.0", "id": 1, "method": "initialize",
+                "params": {"protocolVersion": "2025-11-25", "capabilities": {},
+                           "clientInfo": {"name": "test", "version": "1"}}},
+               {"jsonrpc": "2.0", "method": "notifications/initialized"},
+               {"jsonrpc": "2.0", "id": 2, "method": "tools/list"}]
+    listed = flightrec("mcp", stdin="\n".join(map(json.dumps, session)) + "\n")
+    tools = json.loads(listed.stdout.splitlines()[-1])["result"]["tools"]
+    described = next(tool["description"] for tool in tools if tool["name"] == "sql")
+    tables = dict(re.findall(r"(\w+)\(([\w, ]+)\)[,.]", described))
+    assert flightrec("run", "--", target("exits_with"), "0").returncode == 0
+    shown = json.loads(flightrec("sql", "--output=json", "SHOW TABLES").stdout)
+    assert {row["name"] for row in shown} == set(tables)
+    for table, columns in tables.items():
+        assert flightrec("sql", f"SELECT {columns} FROM {table}").returncode == 0, table

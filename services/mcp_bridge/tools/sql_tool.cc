@@ -21,13 +21,14 @@ constexpr uint64_t kMaxExactNumber = (uint64_t{1} << 53) - 1;
 
 constexpr char kTables[] =
     "calls(recording_id, process_id, thread_id, call_id, parent_call_id, function_id, path_id, "
-    "start_ns, duration_ns, self_ns, depth), functions(function_id, name, symbol, module, "
+    "start_ns, duration_ns, self_ns, depth, outermost), functions(function_id, name, symbol, "
+    "module, "
     "build_id, "
     "source_file, source_line), paths(path_id, parent_path_id, function_id, depth), "
     "threads(thread_id, process_id, tid, ordinal, name), processes(process_id, pid, executable, "
     "command, host, start_ns, exit_code, signal), recordings(recording_id, state, start_ns, "
     "end_ns, "
-    "command)";
+    "command), lost_calls(thread_id, function_id, calls)";
 
 Json RenderInt(int64_t value) {
   const uint64_t size = value < 0 ? -static_cast<uint64_t>(value) : static_cast<uint64_t>(value);
