@@ -25,7 +25,9 @@ void PassOnPending() {
 }
 
 void OnSignal(int number, siginfo_t* info, void*) {
-  if (info->si_code == SI_KERNEL) return;
+  // By a key of the terminal. Its hangup is different: only the session's leader is told, and that
+  // may be us.
+  if (info->si_code == SI_KERNEL && number != SIGHUP) return;
   const int saved_errno = errno;
   g_pending = number;
   PassOnPending();

@@ -1,7 +1,7 @@
 // Keeps this process running through the signals that end a program, so that the recording gets its
-// end, and passes them on. What the terminal sends reaches the program without us; what a process
-// sends to us does not. Signals that are ignored stay ignored, here and in the program. At most one
-// at a time in a process; for one thread.
+// end, and passes them on. What a key of the terminal sends reaches the program without us; what a
+// process sends to us does not. Signals that are ignored stay ignored, here and in the program. At
+// most one at a time in a process; for one thread.
 
 #ifndef SERVICES_FLIGHTREC_SIGNAL_FORWARDING_H_
 #define SERVICES_FLIGHTREC_SIGNAL_FORWARDING_H_

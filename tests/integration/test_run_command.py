@@ -5,6 +5,7 @@ import io
 import json
 import os
 import pathlib
+import pty
 import re
 import shutil
 import signal
@@ -309,3 +310,21 @@ def test_store_that_is_a_directory_of_other_files__then_refused_and_its_mode_sta
     assert failed.returncode == 125, failed.stderr
     assert str(directory) in failed.stderr
     assert directory.stat().st_mode & 0o777 == 0o755
+
+
+def test_terminal_closed__then_the_program_hears_of_it_and_the_recording_is_sealed(repository, tmp_path, flightrec):
+    binary = repository / "bazel-bin/services/flightrec/flightrec"
+    text = tmp_path / "text"
+    text.write_text("started\n", encoding="utf-8")
+    child, terminal = pty.fork()
+    if child == 0:
+        signal.alarm(60)
+        # The leader of the terminal's session, as behind `ssh -t` or in a window of its own.
+        os.execv(binary, [binary, "run", f"--store={tmp_path / 'store'}", "--", "/usr/bin/tail", "-f", text])
+    seen = b""
+    while b"started" not in seen:
+        seen += os.read(terminal, 100)
+    os.close(terminal)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 128 + signal.SIGHUP
+    rows = json.loads(flightrec("recordings", "--output=json").stdout)
+    assert [row["state"] for row in rows] == ["SEALED"]
