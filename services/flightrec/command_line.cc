@@ -15,6 +15,9 @@ namespace flightrec::cli {
 namespace {
 
 constexpr int kMaxLimit = 100000;
+// What a tracer takes.
+constexpr int kMaxThreads = 1024;
+constexpr int64_t kMaxLaneBytes = int64_t{256} << 20;
 
 const std::map<std::string, Command>& Commands() {
   static const auto* const commands =
@@ -84,10 +87,10 @@ std::map<std::string, Setter> Setters(CommandLine& line) {
            }},
           {"--max_threads",
            [&line](absl::string_view value) {
-             return ParseNumber("--max_threads", value, 4096, line.max_threads);
+             return ParseNumber("--max_threads", value, kMaxThreads, line.max_threads);
            }},
           {"--lane_bytes", [&line](absl::string_view value) {
-             return ParseNumber<int64_t>("--lane_bytes", value, int64_t{1} << 30, line.lane_bytes);
+             return ParseNumber<int64_t>("--lane_bytes", value, kMaxLaneBytes, line.lane_bytes);
            }}};
 }
 

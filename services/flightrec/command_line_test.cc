@@ -52,6 +52,8 @@ TEST(CommandLine, wrong_words__then_says_which_and_how) {
   EXPECT_THAT(Error({"report", "@latest", "extra"}), HasSubstr("'extra'"));
   EXPECT_THAT(Error({"report", "--output=xml"}), HasSubstr("--output=xml: use table, tsv or json"));
   EXPECT_THAT(Error({"report", "--limit=0"}), HasSubstr("--limit=0: use a whole number from 1"));
+  EXPECT_THAT(Error({"run", "--max_threads=1025", "ls"}), HasSubstr("from 1 to 1024"));
+  EXPECT_THAT(Error({"run", "--lane_bytes=536870912", "ls"}), HasSubstr("from 1 to 268435456"));
   EXPECT_THAT(Error({"report", "--limit"}), HasSubstr("--limit: its value is missing"));
   EXPECT_THAT(Error({"report", "--colour=on"}), HasSubstr("'--colour=on' is not a flag"));
 }
