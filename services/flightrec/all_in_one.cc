@@ -1,8 +1,5 @@
 #include "services/flightrec/all_in_one.h"
 
-#include <errno.h>
-#include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <filesystem>
@@ -11,39 +8,13 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "common/private_directory/private_directory.h"
 
 namespace flightrec::cli {
 namespace {
 
 // sockaddr_un takes 107 bytes; a store with a longer path is served on a port of loopback.
 constexpr size_t kMaxSocketPath = 100;
-
-// Recordings hold what programs did: nobody else may look.
-absl::Status MakeStoreDirectory(const std::string& store) {
-  std::error_code error;
-  struct stat found;
-  const bool open_to_others =
-      stat(store.c_str(), &found) == 0 && (found.st_mode & (S_IRWXG | S_IRWXO)) != 0;
-  if (open_to_others && !std::filesystem::is_empty(store, error) &&
-      !std::filesystem::exists(store + "/CURRENT", error)) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "--store=", store, " is a directory of other files; name one of its own, such as ", store,
-        "/flightrec"));
-  }
-  error.clear();
-  std::filesystem::create_directories(store, error);
-  if (error) {
-    return absl::PermissionDeniedError(absl::StrCat("cannot make the store directory ", store, ": ",
-                                                    error.message(),
-                                                    "; name another with --store"));
-  }
-  if (chmod(store.c_str(), S_IRWXU) != 0) {
-    return absl::PermissionDeniedError(absl::StrCat("cannot close the store directory ", store,
-                                                    " to others: ", strerror(errno),
-                                                    "; name another with --store"));
-  }
-  return absl::OkStatus();
-}
 
 std::string StateDirectory() {
   return absl::StrCat(tracer::DefaultStateDirectory(), "/", getpid());
@@ -54,7 +25,8 @@ std::string StateDirectory() {
 absl::StatusOr<std::unique_ptr<AllInOne>> AllInOne::Start(const AllInOneConfig& config,
                                                           log::Logger* logger,
                                                           metrics::Registry* registry) {
-  absl::Status made = MakeStoreDirectory(config.store);
+  // Recordings hold what programs did: nobody else may look. CURRENT is a file of every store.
+  absl::Status made = MakePrivateDirectory(config.store, "--store", "CURRENT");
   if (!made.ok()) return made;
   std::unique_ptr<AllInOne> services(new AllInOne(config, logger, registry));
   absl::Status started = config.backend.empty() ? services->StartBackend() : absl::OkStatus();

@@ -1,17 +1,13 @@
 #include "services/tracer/tracer_server.h"
 
-#include <errno.h>
-#include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-#include <filesystem>
-#include <system_error>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "common/clock/calibration.h"
 #include "common/clock/clock.h"
+#include "common/private_directory/private_directory.h"
 #include "common/rpc/control_token.h"
 
 namespace flightrec::tracer {
@@ -20,25 +16,6 @@ namespace {
 constexpr char kServiceName[] = "flightrec.capture.v1.CaptureService";
 constexpr char kControlTokenName[] = "control_token";
 constexpr size_t kMaxHostName = 256;
-
-// Lanes hold what programs do and the token starts programs: the directory is its owner's alone.
-absl::Status MakeStateDirectory(const std::string& directory) {
-  std::error_code error;
-  std::filesystem::create_directories(directory, error);
-  struct stat found;
-  if (error || stat(directory.c_str(), &found) != 0 || chmod(directory.c_str(), S_IRWXU) != 0) {
-    return absl::FailedPreconditionError(
-        absl::StrCat("--state_dir=", directory,
-                     " cannot be used: ", error ? error.message() : std::string(strerror(errno)),
-                     "; name another directory on tmpfs"));
-  }
-  if (found.st_uid != geteuid()) {
-    return absl::FailedPreconditionError(
-        absl::StrCat("--state_dir=", directory, " belongs to user ", found.st_uid, ", not to ",
-                     geteuid(), "; name another directory on tmpfs"));
-  }
-  return absl::OkStatus();
-}
 
 std::string HostName() {
   char name[kMaxHostName] = {};
@@ -73,7 +50,8 @@ ingest::IngestOptions MakeIngestOptions(const TracerConfig& config, ids::UlidGen
 
 absl::StatusOr<std::unique_ptr<TracerServer>> TracerServer::Start(
     const FinalizedTracerConfig& config, log::Logger* logger, metrics::Registry* registry) {
-  absl::Status made = MakeStateDirectory(config.config().state_directory);
+  // Lanes hold what programs do and the token starts programs.
+  absl::Status made = MakePrivateDirectory(config.config().state_directory, "--state_dir", "");
   if (!made.ok()) return made;
   absl::StatusOr<std::shared_ptr<grpc::Channel>> backend =
       rpc::MakeChannel(config.config().backend, config.config().backend_channel);
