@@ -3,6 +3,7 @@
 import csv
 import os
 import pathlib
+import signal
 import sys
 
 import pytest
@@ -11,6 +12,12 @@ REPOSITORY = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(REPOSITORY / "tests"))
 
 import services_under_test  # noqa: E402  the path above has to be set first
+
+
+# Whoever started the tests may ignore signals (nohup does); what the tests start would inherit that.
+for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM):
+    if signal.getsignal(number) == signal.SIG_IGN:
+        signal.signal(number, signal.SIG_DFL)
 
 
 @pytest.fixture(scope="session")
