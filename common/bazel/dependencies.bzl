@@ -63,6 +63,7 @@ def flightrec_dependencies():
     _library("openssl")
     _library("rocksdb")
     _library("snappy")
+    _library("unicorn")  # GPL: for tests only
     _library("zlib")
     _library("zstd")
     _library("zydis")
