@@ -108,6 +108,22 @@ TEST(ModuleReader, stripped_program__then_functions_are_nameless) {
             10);
 }
 
+TEST(ModuleReader, stripped_program__then_linkage_stubs_are_no_functions) {
+  const absl::StatusOr<Module> module = ReadModule("/bin/true");
+  ASSERT_TRUE(module.ok()) << module.status();
+  constexpr uint8_t kJumpThroughSlot[] = {0xff, 0x25};
+  const auto is_stub = [&](uint64_t offset) {
+    const auto bytes = module->BytesAt(offset);
+    return bytes.size() >= 2 && std::equal(bytes.begin(), bytes.begin() + 2, kJumpThroughSlot);
+  };
+  // The file has such a stub with unwind information of its own, in .plt.got.
+  EXPECT_TRUE(
+      std::any_of(module->code_ranges.begin(), module->code_ranges.end(),
+                  [&](const CodeRange& r) { return r.starts_at_call && is_stub(r.offset); }));
+  EXPECT_FALSE(std::any_of(module->functions.begin(), module->functions.end(),
+                           [&](const Function& f) { return is_stub(f.offset); }));
+}
+
 TEST(ModuleReader, function_at__then_covers_its_bytes_only) {
   Module module;
   Function function;

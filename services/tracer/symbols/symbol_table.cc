@@ -128,9 +128,18 @@ bool StartsWithSingleNop(const Module& module, uint64_t offset) {
   return bytes.size() >= 2 && bytes[0] == kNop && bytes[1] != kNop;
 }
 
+// Linkers give code sections an entry size when they are made of equal stubs: .plt, .plt.got and
+// .plt.sec. Those of .plt.got start like a function and have unwind information.
+bool IsLinkageStub(const ElfFile& file, uint64_t offset) {
+  return std::any_of(file.sections().begin(), file.sections().end(), [&](const Elf64_Shdr& s) {
+    return (s.sh_flags & SHF_EXECINSTR) != 0 && s.sh_entsize != 0 && offset >= s.sh_addr &&
+           offset - s.sh_addr < s.sh_size;
+  });
+}
+
 // Adds the code ranges that no function covers. Ranges that are not function
 // entries (cold fragments, the PLT) are left out.
-void AddNamelessFunctions(Module& module) {
+void AddNamelessFunctions(const ElfFile& file, Module& module) {
   std::vector<Function> named = std::move(module.functions);
   module.functions.clear();
   size_t next = 0;
@@ -147,6 +156,7 @@ void AddNamelessFunctions(Module& module) {
     const bool entry = module.is_program && range.offset == module.entry;
     if (!range.starts_at_call && !entry) continue;
     if (StartsWithSingleNop(module, range.offset)) continue;
+    if (IsLinkageStub(file, range.offset)) continue;
     Function function;
     function.offset = range.offset;
     function.size = range.size;
@@ -184,7 +194,7 @@ void ReadFunctions(const ElfFile& file, Module& module) {
   // The C library can be executed too, but its soname says what it is.
   const bool stripped_program = module.is_program && !module.has_symtab && module.soname.empty();
   if (module.functions.empty() || stripped_program) {
-    AddNamelessFunctions(module);
+    AddNamelessFunctions(file, module);
   }
   BoundSizes(module);
 }
