@@ -1,99 +1,120 @@
 #include "common/chunk/builder.h"
 
-#include <algorithm>
-#include <limits>
+#include <bit>
+#include <cstddef>
 #include <utility>
 
 namespace flightrec::chunk {
-namespace {
 
-constexpr uint64_t kPlacesPerRow = 4;
-constexpr uint32_t kNoRow = ~uint32_t{0};
-
-// Paths are numbered by first appearance: a parent in the chunk comes before
-// its children, and frequent paths tend to get small numbers.
-void RenumberPaths(CallChunk& chunk) {
-  constexpr uint32_t kUnseen = ~uint32_t{0};
-  std::vector<uint32_t> new_index(chunk.paths.size(), kUnseen);
-  std::vector<PathEntry> paths;
-  paths.reserve(chunk.paths.size());
-  for (uint32_t& index : chunk.calls.path_index) {
-    if (new_index[index] == kUnseen) {
-      new_index[index] = static_cast<uint32_t>(paths.size());
-      paths.push_back(chunk.paths[index]);
-    }
-    index = new_index[index];
-  }
-  chunk.paths = std::move(paths);
-}
-
-}  // namespace
-
-void CallChunkBuilder::Add(const Call& call, ids::FunctionId function_id) {
-  rows_.push_back({call.ordinal, call.start_ticks, call.duration_ticks,
-                   IndexOfPath(call.path_id, function_id)});
-}
-
-uint32_t CallChunkBuilder::IndexOfPath(uint64_t path_id, ids::FunctionId function_id) {
-  // The upper bits of a path are the better mixed ones.
-  CachedPath& cached = cache_[path_id >> (64 - kCacheBits)];
-  if (cached.generation == generation_ && cached.path_id == path_id) return cached.index;
+uint32_t CallChunkBuilder::FindPath(uint64_t path_id, ids::FunctionId function_id) {
   const auto [entry, added] =
       index_of_path_.try_emplace(path_id, static_cast<uint32_t>(paths_.size()));
   if (added) paths_.push_back({path_id, function_id});
-  cached = {path_id, generation_, entry->second};
+  cache_[path_id >> (64 - kCacheBits)] = {path_id, generation_, entry->second};
   return entry->second;
 }
 
-void CallChunkBuilder::SortRows() {
-  if (rows_.empty()) return;
-  uint64_t last = 0;
-  for (const Row& row : rows_) last = std::max(last, row.ordinal);
-  // Calls come in order of their end, so all but the few that were open for long have ordinals in
-  // a range not much wider than their number: those find their place without comparisons.
-  const uint64_t width = kPlacesPerRow * rows_.size();
-  const uint64_t first = last >= width ? last - width + 1 : 0;
-  places_.assign(last - first + 1, kNoRow);
-  std::vector<Row>& sorted = sorted_rows_;
-  sorted.clear();
-  for (uint32_t i = 0; i < rows_.size(); ++i) {
-    if (rows_[i].ordinal < first) {
-      sorted.push_back(rows_[i]);
-    } else if (uint32_t& place = places_[rows_[i].ordinal - first]; place == kNoRow) {
-      place = i;
-    }
+void CallChunkBuilder::AddBehindWindow(const Call& call, uint32_t path) {
+  const uint64_t place = call.ordinal - first_;
+  if (place >= kMaxPlaces) {
+    outside_.push_back({call.ordinal, call.start_ticks, call.duration_ticks, path});
+    return;
   }
-  std::stable_sort(sorted.begin(), sorted.end(),
-                   [](const Row& a, const Row& b) { return a.ordinal < b.ordinal; });
-  const auto same = [](const Row& a, const Row& b) { return a.ordinal == b.ordinal; };
-  sorted.erase(std::unique(sorted.begin(), sorted.end(), same), sorted.end());
-  for (const uint32_t row : places_) {
-    if (row != kNoRow) sorted.push_back(rows_[row]);
-  }
-  rows_.swap(sorted);
+  const uint64_t places = std::max(kMinPlaces, std::bit_ceil(place + 1));
+  window_path_.resize(places, kNoPath);
+  window_start_.resize(places);
+  window_duration_.resize(places);
 }
 
-CallChunk CallChunkBuilder::Build() {
-  SortRows();
-  CallChunk chunk;
-  CallColumns& calls = chunk.calls;
-  calls.ordinal.reserve(rows_.size());
-  calls.path_index.reserve(rows_.size());
-  calls.start_ticks.reserve(rows_.size());
-  calls.duration_ticks.reserve(rows_.size());
-  for (const Row& row : rows_) {
-    calls.ordinal.push_back(row.ordinal);
-    calls.path_index.push_back(row.path_index);
-    calls.start_ticks.push_back(row.start_ticks);
-    calls.duration_ticks.push_back(row.duration_ticks);
+void CallChunkBuilder::TakeWindow(CallColumns& calls) {
+  const size_t count = low_ <= high_ ? high_ - low_ + 1 : 0;
+  const auto low = static_cast<std::ptrdiff_t>(count == 0 ? 0 : low_);
+  const auto end = low + static_cast<std::ptrdiff_t>(count);
+  calls.path_index.assign(window_path_.begin() + low, window_path_.begin() + end);
+  calls.start_ticks.assign(window_start_.begin() + low, window_start_.begin() + end);
+  calls.duration_ticks.assign(window_duration_.begin() + low, window_duration_.begin() + end);
+  calls.ordinal.resize(count);
+  for (size_t i = 0; i < count; ++i) calls.ordinal[i] = first_ + low_ + i;
+  std::fill(window_path_.begin() + low, window_path_.begin() + end, kNoPath);
+  low_ = ~uint64_t{0};
+  high_ = 0;
+}
+
+void CallChunkBuilder::DropHoles(CallColumns& calls) {
+  size_t kept = 0;
+  for (size_t i = 0; i < calls.size(); ++i) {
+    // Written also when it is not kept, and then written over.
+    calls.ordinal[kept] = calls.ordinal[i];
+    calls.path_index[kept] = calls.path_index[i];
+    calls.start_ticks[kept] = calls.start_ticks[i];
+    calls.duration_ticks[kept] = calls.duration_ticks[i];
+    kept += calls.path_index[i] != kNoPath ? 1 : 0;
   }
-  chunk.paths = std::move(paths_);
-  RenumberPaths(chunk);
-  SummarizeCalls(chunk.calls, chunk.header);
-  rows_.clear();
+  calls.ordinal.resize(kept);
+  calls.path_index.resize(kept);
+  calls.start_ticks.resize(kept);
+  calls.duration_ticks.resize(kept);
+}
+
+void CallChunkBuilder::TakeOutside(CallColumns& calls) {
+  if (outside_.empty()) return;
+  std::stable_sort(outside_.begin(), outside_.end(),
+                   [](const auto& a, const auto& b) { return a.ordinal < b.ordinal; });
+  const auto end = std::unique(outside_.begin(), outside_.end(),
+                               [](const auto& a, const auto& b) { return a.ordinal == b.ordinal; });
+  const auto window = std::partition_point(outside_.begin(), end,
+                                           [&](const auto& call) { return call.ordinal < first_; });
+  const auto before = static_cast<size_t>(window - outside_.begin());
+  calls.ordinal.insert(calls.ordinal.begin(), before, 0);
+  calls.path_index.insert(calls.path_index.begin(), before, 0);
+  calls.start_ticks.insert(calls.start_ticks.begin(), before, 0);
+  calls.duration_ticks.insert(calls.duration_ticks.begin(), before, 0);
+  for (size_t i = 0; i < before; ++i) {
+    calls.ordinal[i] = outside_[i].ordinal;
+    calls.path_index[i] = outside_[i].path_index;
+    calls.start_ticks[i] = outside_[i].start_ticks;
+    calls.duration_ticks[i] = outside_[i].duration_ticks;
+  }
+  for (auto call = window; call != end; ++call) {
+    calls.ordinal.push_back(call->ordinal);
+    calls.path_index.push_back(call->path_index);
+    calls.start_ticks.push_back(call->start_ticks);
+    calls.duration_ticks.push_back(call->duration_ticks);
+  }
+  outside_.clear();
+}
+
+void CallChunkBuilder::TakePaths(CallChunk& chunk) {
+  position_.assign(paths_.size(), kNoPath);
+  chunk.paths.clear();
+  for (uint32_t& index : chunk.calls.path_index) {
+    uint32_t& position = position_[index];
+    if (position == kNoPath) [[unlikely]] {
+      position = static_cast<uint32_t>(chunk.paths.size());
+      chunk.paths.push_back(paths_[index]);
+    }
+    index = position;
+  }
   paths_.clear();
   index_of_path_.clear();
   ++generation_;
+}
+
+void CallChunkBuilder::BuildInto(CallChunk& chunk) {
+  chunk.header = ChunkHeader();
+  chunk.open_calls.clear();
+  chunk.lost_before.clear();
+  TakeWindow(chunk.calls);
+  if (chunk.calls.size() != std::exchange(taken_, 0)) DropHoles(chunk.calls);
+  TakeOutside(chunk.calls);
+  TakePaths(chunk);
+  count_ = 0;
+}
+
+CallChunk CallChunkBuilder::Build() {
+  CallChunk chunk;
+  BuildInto(chunk);
+  SummarizeCalls(chunk.calls, chunk.header);
   return chunk;
 }
 

@@ -45,6 +45,25 @@ TEST(Builder, call_that_was_open_for_long__comes_first) {
             (std::vector<uint64_t>{2, 3, 1'000'000, 1'000'001, 1'000'002}));
 }
 
+TEST(Builder, one_ordinal_twice_and_one_missing__keeps_what_there_is) {
+  CallChunkBuilder builder;
+  for (const uint64_t ordinal : {1, 2, 2, 4}) builder.Add({.ordinal = ordinal, .path_id = 7}, 1);
+  EXPECT_EQ(builder.Build().calls.ordinal, (std::vector<uint64_t>{1, 2, 4}));
+}
+
+TEST(Builder, calls_far_apart__come_out_sorted) {
+  CallChunkBuilder builder;
+  for (const uint64_t ordinal : {5'000, 9'000'000, 4, 5'001, 9'000'000, 8'000'000, 100'000}) {
+    builder.Add({.ordinal = ordinal, .path_id = ordinal}, 1);
+  }
+  const CallChunk chunk = builder.Build();
+  EXPECT_EQ(chunk.calls.ordinal,
+            (std::vector<uint64_t>{4, 5'000, 5'001, 100'000, 8'000'000, 9'000'000}));
+  for (size_t i = 0; i < chunk.calls.size(); ++i) {
+    EXPECT_EQ(chunk.paths[chunk.calls.path_index[i]].path_id, chunk.calls.ordinal[i]);
+  }
+}
+
 TEST(Builder, calls_in_a_shuffled_order__come_out_sorted_with_their_rows) {
   std::mt19937_64 random(1);
   std::vector<uint64_t> ordinals(5000);

@@ -6,20 +6,16 @@
 namespace flightrec::chunk {
 namespace {
 
-// An event before its predecessor is rare and not worth a base for all.
+constexpr uint64_t kUnset = ~uint64_t{0};
+
+// An event before its predecessor is rare and not worth a base for all. Its gap is above every
+// forward one.
 bool IsForward(uint64_t gap) { return static_cast<int64_t>(gap) >= 0; }
 
-// The smallest forward gap of each path.
-std::vector<uint64_t> Bases(absl::Span<const uint64_t> gaps, absl::Span<const uint32_t> path_of_gap,
-                            size_t path_count) {
-  constexpr uint64_t kUnset = ~uint64_t{0};
-  std::vector<uint64_t> bases(path_count, kUnset);
-  for (size_t i = 0; i < gaps.size(); ++i) {
-    uint64_t& base = bases[path_of_gap[i]];
-    if (IsForward(gaps[i])) base = std::min(base, gaps[i]);
+void DropBackwardBases(std::vector<uint64_t>& bases) {
+  for (uint64_t& base : bases) {
+    if (!IsForward(base)) base = 0;
   }
-  std::replace(bases.begin(), bases.end(), kUnset, uint64_t{0});
-  return bases;
 }
 
 }  // namespace
@@ -44,34 +40,40 @@ void GapCodec::Walk(const CallNesting& nesting, Enter enter, Leave leave) {
 }
 
 void GapCodec::ToGaps(const CallNesting& nesting, absl::Span<const uint64_t> start_ticks,
-                      absl::Span<const uint64_t> duration_ticks, PathBases& bases,
-                      std::vector<uint64_t>& entry_gaps, std::vector<uint64_t>& exit_gaps) {
+                      absl::Span<const uint64_t> duration_ticks, PathBases& bases, CallGaps& gaps) {
   const size_t call_count = nesting.path_index.size();
-  entry_gaps.resize(call_count);
-  exit_gaps.resize(call_count);
-  exit_path_.resize(call_count);
+  const size_t path_count = nesting.parent_index.size();
+  gaps.entry.resize(call_count);
+  gaps.exit.resize(call_count);
+  gaps.exit_path.resize(call_count);
+  bases.entry.assign(path_count, kUnset);
+  bases.exit.assign(path_count, kUnset);
+  uint64_t* const entry_gaps = gaps.entry.data();
+  uint64_t* exit_gap = gaps.exit.data();
+  uint32_t* exit_path = gaps.exit_path.data();
+  uint64_t* const entry_bases = bases.entry.data();
+  uint64_t* const exit_bases = bases.exit.data();
+  const uint64_t* const starts = start_ticks.data();
+  const uint64_t* const durations = duration_ticks.data();
   uint64_t cursor = nesting.origin_ticks;
-  size_t exits = 0;
   Walk(
       nesting,
-      [&](size_t call, uint32_t) {
-        entry_gaps[call] = start_ticks[call] - cursor;
-        cursor = start_ticks[call];
+      [&](size_t call, uint32_t path) {
+        const uint64_t gap = starts[call] - cursor;
+        entry_gaps[call] = gap;
+        entry_bases[path] = std::min(entry_bases[path], gap);
+        cursor = starts[call];
       },
       [&](size_t call, uint32_t path) {
-        const uint64_t end = start_ticks[call] + duration_ticks[call];
-        exit_gaps[exits] = end - cursor;
-        exit_path_[exits] = path;
-        ++exits;
+        const uint64_t end = starts[call] + durations[call];
+        const uint64_t gap = end - cursor;
+        *exit_gap++ = gap;
+        *exit_path++ = path;
+        exit_bases[path] = std::min(exit_bases[path], gap);
         cursor = end;
       });
-  const size_t path_count = nesting.parent_index.size();
-  bases.entry = Bases(entry_gaps, nesting.path_index, path_count);
-  bases.exit = Bases(exit_gaps, exit_path_, path_count);
-  for (size_t i = 0; i < call_count; ++i) {
-    entry_gaps[i] -= bases.entry[nesting.path_index[i]];
-    exit_gaps[i] -= bases.exit[exit_path_[i]];
-  }
+  DropBackwardBases(bases.entry);
+  DropBackwardBases(bases.exit);
 }
 
 void GapCodec::FromGaps(const CallNesting& nesting, const PathBases& bases,

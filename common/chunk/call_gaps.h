@@ -36,13 +36,19 @@ struct PathBases {
   std::vector<uint64_t> exit;
 };
 
+struct CallGaps {
+  std::vector<uint64_t> entry;
+  std::vector<uint64_t> exit;
+  std::vector<uint32_t> exit_path;
+};
+
 class GapCodec {
  public:
-  // Gaps less their base: `entry_gaps` in order of entry, `exit_gaps` in the
-  // order in which the guessed nesting ends calls.
+  // Gaps, from which the base of their path is still to be taken: `entry` in
+  // order of entry, `exit` in the order in which the guessed nesting ends calls,
+  // `exit_path` being their paths.
   void ToGaps(const CallNesting& nesting, absl::Span<const uint64_t> start_ticks,
-              absl::Span<const uint64_t> duration_ticks, PathBases& bases,
-              std::vector<uint64_t>& entry_gaps, std::vector<uint64_t>& exit_gaps);
+              absl::Span<const uint64_t> duration_ticks, PathBases& bases, CallGaps& gaps);
 
   // The spans have one element per call.
   void FromGaps(const CallNesting& nesting, const PathBases& bases,
@@ -61,7 +67,6 @@ class GapCodec {
   void Walk(const CallNesting& nesting, Enter enter, Leave leave);
 
   std::vector<OpenEntry> open_;
-  std::vector<uint32_t> exit_path_;
 };
 
 }  // namespace flightrec::chunk

@@ -3,6 +3,7 @@
 #include <zstd.h>
 
 #include <memory>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 
@@ -33,6 +34,12 @@ ZSTD_DCtx* ThreadDecompressor() {
   return context.get();
 }
 
+// Where frames are made: of their length only the bound is known before.
+std::vector<char>& ThreadFrame() {
+  thread_local std::vector<char> frame;
+  return frame;
+}
+
 }  // namespace
 
 absl::Status CompressParts(absl::Span<const absl::string_view> parts, int level, std::string& out) {
@@ -45,9 +52,10 @@ absl::Status CompressParts(absl::Span<const absl::string_view> parts, int level,
   ZSTD_CCtx_setPledgedSrcSize(context, total);
 
   constexpr size_t kFlushBytes = 16;
-  const size_t before = out.size();
-  out.resize(before + ZSTD_compressBound(total) + kFlushBytes * parts.size());
-  ZSTD_outBuffer output{out.data() + before, out.size() - before, 0};
+  std::vector<char>& frame = ThreadFrame();
+  const size_t bound = ZSTD_compressBound(total) + kFlushBytes * parts.size();
+  if (frame.size() < bound) frame.resize(bound);
+  ZSTD_outBuffer output{frame.data(), bound, 0};
   size_t in_block = 0;
   for (size_t i = 0; i < parts.size(); ++i) {
     ZSTD_inBuffer input{parts[i].data(), parts[i].size(), 0};
@@ -63,7 +71,7 @@ absl::Status CompressParts(absl::Span<const absl::string_view> parts, int level,
     }
     if (flush) in_block = 0;
   }
-  out.resize(before + output.pos);
+  out.append(frame.data(), output.pos);
   return absl::OkStatus();
 }
 

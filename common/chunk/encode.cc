@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <array>
 #include <utility>
 #include <vector>
@@ -23,15 +24,8 @@ absl::Status CheckCount(absl::string_view what, size_t count, size_t limit) {
       absl::StrCat("cannot encode ", count, " ", what, " in one chunk: limit is ", limit));
 }
 
-absl::Status CheckColumns(const CallChunk& chunk) {
+absl::Status RowError(const CallChunk& chunk) {
   const CallColumns& calls = chunk.calls;
-  if (calls.path_index.size() != calls.size() || calls.start_ticks.size() != calls.size() ||
-      calls.duration_ticks.size() != calls.size()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("columns differ in length: ", calls.size(), " ordinals, ",
-                     calls.path_index.size(), " path indexes, ", calls.start_ticks.size(),
-                     " starts, ", calls.duration_ticks.size(), " durations"));
-  }
   for (size_t i = 0; i < calls.size(); ++i) {
     if (calls.path_index[i] >= chunk.paths.size()) {
       return absl::InvalidArgumentError(absl::StrCat("call ", i, " has path index ",
@@ -45,6 +39,23 @@ absl::Status CheckColumns(const CallChunk& chunk) {
     }
   }
   return absl::OkStatus();
+}
+
+absl::Status CheckColumns(const CallChunk& chunk) {
+  const CallColumns& calls = chunk.calls;
+  if (calls.path_index.size() != calls.size() || calls.start_ticks.size() != calls.size() ||
+      calls.duration_ticks.size() != calls.size()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("columns differ in length: ", calls.size(), " ordinals, ",
+                     calls.path_index.size(), " path indexes, ", calls.start_ticks.size(),
+                     " starts, ", calls.duration_ticks.size(), " durations"));
+  }
+  uint32_t max_path = 0;
+  for (const uint32_t path : calls.path_index) max_path = std::max(max_path, path);
+  bool increasing = true;
+  for (size_t i = 1; i < calls.size(); ++i) increasing &= calls.ordinal[i] > calls.ordinal[i - 1];
+  if ((calls.size() == 0 || max_path < chunk.paths.size()) && increasing) return absl::OkStatus();
+  return RowError(chunk);
 }
 
 absl::Status CheckEncodable(const CallChunk& chunk) {
@@ -126,36 +137,41 @@ void AppendLost(const std::vector<LostCalls>& lost, FunctionTable& functions, st
   }
 }
 
-// Memory that encoding needs besides its result; kept by each thread, at most 64 bytes for each of
-// kMaxCallsPerChunk calls and 32 for each of kMaxPathsPerChunk paths.
+// Memory that encoding needs besides its result; kept by each thread, at most 128 bytes for each of
+// kMaxCallsPerChunk calls and 64 for each of kMaxPathsPerChunk paths.
 struct Scratch {
-  std::vector<uint64_t> values;
-  std::vector<uint64_t> entry_gaps;
-  std::vector<uint64_t> exit_gaps;
+  CallGaps gaps;
   PathBases bases;
   GapCodec gap_codec;
-  std::array<std::string, 6> columns;
+  std::array<ColumnPacker, 6> columns;
 };
 
 // Fills the payload's parts behind the dictionary.
 void PackCalls(const CallColumns& calls, absl::Span<const uint32_t> parent_index,
                uint64_t origin_ticks, Scratch& scratch) {
-  for (std::string& column : scratch.columns) column.clear();
+  const size_t count = calls.size();
   const CallNesting nesting = {calls.path_index, parent_index, origin_ticks};
   scratch.gap_codec.ToGaps(nesting, calls.start_ticks, calls.duration_ticks, scratch.bases,
-                           scratch.entry_gaps, scratch.exit_gaps);
-  AppendPackedColumn(scratch.bases.entry, scratch.columns[0]);
-  AppendPackedColumn(scratch.bases.exit, scratch.columns[1]);
+                           scratch.gaps);
+  const uint64_t* const entry_base = scratch.bases.entry.data();
+  const uint64_t* const exit_base = scratch.bases.exit.data();
+  scratch.columns[0].Pack(parent_index.size(), [&](size_t i) { return entry_base[i]; });
+  scratch.columns[1].Pack(parent_index.size(), [&](size_t i) { return exit_base[i]; });
 
-  scratch.values.assign(calls.size(), 0);
-  for (size_t i = 1; i < calls.size(); ++i) {
-    scratch.values[i] = calls.ordinal[i] - calls.ordinal[i - 1] - 1;
+  const uint64_t* const ordinal = calls.ordinal.data();
+  if (count == 0 || ordinal[count - 1] - ordinal[0] == count - 1) {
+    scratch.columns[2].PackZeros();
+  } else {
+    scratch.columns[2].Pack(count,
+                            [&](size_t i) { return i == 0 ? 0 : ordinal[i] - ordinal[i - 1] - 1; });
   }
-  AppendPackedColumn(scratch.values, scratch.columns[2]);
-  scratch.values.assign(calls.path_index.begin(), calls.path_index.end());
-  AppendPackedColumn(scratch.values, scratch.columns[3]);
-  AppendPackedColumn(scratch.entry_gaps, scratch.columns[4]);
-  AppendPackedColumn(scratch.exit_gaps, scratch.columns[5]);
+  const uint32_t* const path = calls.path_index.data();
+  scratch.columns[3].Pack(count, [&](size_t i) { return path[i]; });
+  const uint64_t* const entry = scratch.gaps.entry.data();
+  scratch.columns[4].Pack(count, [&](size_t i) { return entry[i] - entry_base[path[i]]; });
+  const uint64_t* const exit = scratch.gaps.exit.data();
+  const uint32_t* const exit_path = scratch.gaps.exit_path.data();
+  scratch.columns[5].Pack(count, [&](size_t i) { return exit[i] - exit_base[exit_path[i]]; });
 }
 
 }  // namespace
@@ -184,7 +200,9 @@ absl::StatusOr<std::string> EncodeCallChunk(const CallChunk& chunk, int compress
   PackCalls(chunk.calls, parent_index, full.header.min_start_ticks, scratch);
 
   std::vector<absl::string_view> parts = {function_bytes, references};
-  parts.insert(parts.end(), scratch.columns.begin(), scratch.columns.end());
+  for (const ColumnPacker& column : scratch.columns) {
+    parts.insert(parts.end(), column.parts().begin(), column.parts().end());
+  }
   size_t payload_bytes = 0;
   for (const absl::string_view part : parts) payload_bytes += part.size();
   if (payload_bytes > kMaxPayloadBytes) {

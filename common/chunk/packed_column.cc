@@ -16,11 +16,6 @@ enum class Shape : uint8_t { kZeros = 0, kBytes = 1, kPlanes = 2 };
 constexpr size_t kWideBytes = 2;    // behind the two planes, for code 2
 constexpr size_t kWidestBytes = 6;  // behind the two planes, for code 3
 
-unsigned LengthCode(uint64_t value) {
-  return (value >= 1u << 8 ? 1u : 0u) + (value >= 1u << 16 ? 1u : 0u) +
-         (value >= uint64_t{1} << 32 ? 1u : 0u);
-}
-
 size_t CodeBytes(size_t count) { return (count + 3) / 4; }
 
 // The streams of a column in kPlanes.
@@ -113,72 +108,43 @@ bool ReadColumn(absl::Span<const uint8_t>& bytes, absl::Span<T> values) {
   return false;
 }
 
-// Writes the length codes and returns how many there are of each.
-std::array<size_t, 4> WriteCodes(absl::Span<const uint64_t> values, uint8_t* codes) {
-  std::array<size_t, 4> counts{};
-  for (size_t i = 0; i < values.size(); i += 4) {
-    const size_t count = std::min<size_t>(4, values.size() - i);
-    unsigned byte = 0;
-    for (size_t k = 0; k < count; ++k) {
-      const unsigned code = LengthCode(values[i + k]);
-      byte |= code << (2 * k);
-      ++counts[code];
-    }
-    codes[i / 4] = static_cast<uint8_t>(byte);
-  }
-  return counts;
-}
-
-void AppendPlanes(absl::Span<const uint64_t> values, std::string& bytes) {
-  const size_t begin = bytes.size();
-  const size_t code_bytes = CodeBytes(values.size());
-  bytes.resize(begin + code_bytes);
-  const std::array<size_t, 4> counts =
-      WriteCodes(values, reinterpret_cast<uint8_t*>(bytes.data()) + begin);
-  const size_t second_bytes = values.size() - counts[0];
-  const size_t total =
-      code_bytes + values.size() + second_bytes + kWideBytes * counts[2] + kWidestBytes * counts[3];
-  // One more, for a second byte that is written and then not kept.
-  bytes.resize(begin + total + 1);
-  uint8_t* const low = reinterpret_cast<uint8_t*>(bytes.data()) + begin + code_bytes;
-  uint8_t* second = low + values.size();
-  uint8_t* wide = second + second_bytes;
-  uint8_t* widest = wide + kWideBytes * counts[2];
-  for (size_t i = 0; i < values.size(); ++i) {
-    low[i] = static_cast<uint8_t>(values[i]);
-    *second = static_cast<uint8_t>(values[i] >> 8);
-    second += values[i] >= 1u << 8 ? 1 : 0;
-  }
-  for (const uint64_t value : values) {
-    const unsigned code = LengthCode(value);
-    const uint64_t upper = value >> 16;
-    if (code == 2) {
-      std::memcpy(wide, &upper, kWideBytes);
-      wide += kWideBytes;
-    } else if (code == 3) {
-      std::memcpy(widest, &upper, kWidestBytes);
-      widest += kWidestBytes;
-    }
-  }
-  bytes.resize(begin + total);
+absl::string_view View(const std::vector<uint8_t>& bytes, size_t count) {
+  return {reinterpret_cast<const char*>(bytes.data()), count};
 }
 
 }  // namespace
 
-void AppendPackedColumn(absl::Span<const uint64_t> values, std::string& bytes) {
-  uint64_t all = 0;
-  for (const uint64_t value : values) all |= value;
-  if (all == 0) {
-    bytes.push_back(static_cast<char>(Shape::kZeros));
-  } else if (LengthCode(all) == 0) {
-    bytes.push_back(static_cast<char>(Shape::kBytes));
-    const size_t begin = bytes.size();
-    bytes.resize(begin + values.size());
-    for (size_t i = 0; i < values.size(); ++i) bytes[begin + i] = static_cast<char>(values[i]);
-  } else {
-    bytes.push_back(static_cast<char>(Shape::kPlanes));
-    AppendPlanes(values, bytes);
+void ColumnPacker::Reserve(size_t count) {
+  if (low_.size() >= count && !codes_.empty()) return;
+  codes_.resize(1 + CodeBytes(count));
+  low_.resize(count);
+  // One more, for a second byte that is written and then not kept.
+  second_.resize(count + 1);
+  wide_.resize(kWideBytes * count);
+  widest_.resize(kWidestBytes * count);
+}
+
+unsigned ColumnPacker::PutUpper(uint64_t value, Ends& ends) {
+  const uint64_t upper = value >> 16;
+  if (upper < 1u << 16) {
+    std::memcpy(ends.wide, &upper, kWideBytes);
+    ends.wide += kWideBytes;
+    return 2;
   }
+  std::memcpy(ends.widest, &upper, kWidestBytes);
+  ends.widest += kWidestBytes;
+  return 3;
+}
+
+void ColumnPacker::SetParts(size_t count, uint64_t all, const Ends& ends) {
+  const Shape shape = all == 0 ? Shape::kZeros : (all < 1u << 8 ? Shape::kBytes : Shape::kPlanes);
+  codes_[0] = static_cast<uint8_t>(shape);
+  parts_[0] = View(codes_, shape == Shape::kPlanes ? 1 + CodeBytes(count) : 1);
+  parts_[1] = View(low_, count);
+  parts_[2] = View(second_, static_cast<size_t>(ends.second - second_.data()));
+  parts_[3] = View(wide_, static_cast<size_t>(ends.wide - wide_.data()));
+  parts_[4] = View(widest_, static_cast<size_t>(ends.widest - widest_.data()));
+  part_count_ = shape == Shape::kZeros ? 1 : (shape == Shape::kBytes ? 2 : parts_.size());
 }
 
 bool ReadPackedColumn(absl::Span<const uint8_t>& bytes, absl::Span<uint64_t> values) {

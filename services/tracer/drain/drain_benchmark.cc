@@ -3,14 +3,17 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <random>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "common/clock/clock.h"
+#include "common/path/path.h"
 #include "common/testing/synthetic_calls.h"
 #include "services/tracer/drain/drain_loop.h"
+#include "services/tracer/drain/thread_drain.h"
 #include "services/tracer/lane/lane_file.h"
 #include "services/tracer/lane/ring.h"
 
@@ -46,6 +49,47 @@ std::vector<lane::CallRecord> Pattern(std::vector<ids::FunctionId>& functions) {
   }
   return records;
 }
+
+// Records of a loop that calls one function, as an idle machine times it.
+std::vector<lane::CallRecord> LoopPattern(std::vector<ids::FunctionId>& functions) {
+  functions.push_back(1);
+  std::mt19937_64 random(1);
+  std::vector<lane::CallRecord> records;
+  uint64_t now = 1000;
+  for (uint32_t i = 0; i < kPattern; ++i) {
+    const uint64_t start = now + 40 + random() % 16;
+    now = start + 36 + random() % 8 + (random() % 4096 == 0 ? 3000 : 0);
+    records.push_back({start, now, ExtendPath(kRootPath, 1), 0, i + 1});
+  }
+  return records;
+}
+
+// What a call costs between the lane and the sink. Argument: whether the program is a loop around
+// one function, or the synthetic one.
+void BM_ThreadDrain(benchmark::State& state) {
+  ProcessIdentity process;
+  std::vector<lane::CallRecord> records =
+      state.range(0) != 0 ? LoopPattern(process.functions) : Pattern(process.functions);
+  ThreadDrain drain(process, {.thread_id = 1, .tid = 1, .ordinal = 1});
+  constexpr size_t kChunk = 32768;
+  constexpr size_t kStep = 256;
+  size_t at = 0;
+  uint64_t bytes = 0;
+  uint64_t calls = 0;
+  for (auto _ : state) {
+    for (size_t i = 0; i < kChunk; i += kStep) {
+      drain.Add(absl::MakeConstSpan(records).subspan(at + i, kStep), absl::ZeroDuration());
+    }
+    const absl::optional<EncodedChunk> chunk = drain.Seal(chunk::kDefaultCompressionLevel);
+    bytes += chunk->bytes.size();
+    calls += chunk->calls;
+    at = (at + kChunk) % kPattern;
+  }
+  state.counters["ns_per_call"] = benchmark::Counter(
+      static_cast<double>(calls) * 1e-9, benchmark::Counter::kIsRate | benchmark::Counter::kInvert);
+  state.counters["bytes_per_call"] = static_cast<double>(bytes) / static_cast<double>(calls);
+}
+BENCHMARK(BM_ThreadDrain)->ArgNames({"loop"})->Arg(0)->Arg(1);
 
 // Writes kCalls records, `per_second` of them, in steps of 64. Returns those that found no room.
 uint64_t Produce(const lane::Ring& ring, const std::vector<lane::CallRecord>& pattern,

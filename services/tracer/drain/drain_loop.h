@@ -59,6 +59,9 @@ class DrainLoop {
   // One look at every lane. Returns the largest share of a lane that was in use, 0 to 1.
   double DrainOnce();
   double DrainLane(LaneDrain& lane);
+  size_t RoomIn(const ThreadDrain& drain) const;
+  // `begin_ticks`: when the first call of the chunk ended.
+  void BeginChunk(LaneDrain& lane, uint64_t begin_ticks);
   void FindThreads();
   void EndThreads();
   void EndThread(LaneDrain& lane);

@@ -3,13 +3,8 @@
 #include <cstddef>
 
 namespace flightrec::drain {
-namespace {
 
-constexpr uint64_t kMarkDistance = uint64_t{1} << 30;
-
-}  // namespace
-
-uint64_t OrdinalExtender::Extend(uint32_t ordinal_low, uint64_t start_ticks) {
+uint64_t OrdinalExtender::ExtendFarther(uint32_t ordinal_low, uint64_t start_ticks) {
   // Most calls began behind the last mark.
   size_t i = marks_.size() - 1;
   while (i > 0 && marks_[i].start_ticks > start_ticks) --i;

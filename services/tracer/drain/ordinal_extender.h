@@ -13,9 +13,20 @@ namespace flightrec::drain {
 
 class OrdinalExtender {
  public:
-  uint64_t Extend(uint32_t ordinal_low, uint64_t start_ticks);
+  uint64_t Extend(uint32_t ordinal_low, uint64_t start_ticks) {
+    const Mark& last = marks_.back();
+    const uint32_t distance = ordinal_low - static_cast<uint32_t>(last.ordinal);
+    if (start_ticks >= last.start_ticks && distance < kMarkDistance) {
+      return last.ordinal + distance;
+    }
+    return ExtendFarther(ordinal_low, start_ticks);
+  }
 
  private:
+  static constexpr uint64_t kMarkDistance = uint64_t{1} << 30;
+
+  uint64_t ExtendFarther(uint32_t ordinal_low, uint64_t start_ticks);
+
   struct Mark {
     uint64_t start_ticks;
     uint64_t ordinal;

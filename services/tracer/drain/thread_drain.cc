@@ -38,17 +38,26 @@ ThreadDrain::ThreadDrain(const ProcessIdentity& process, const DrainedThread& th
 void ThreadDrain::Add(absl::Span<const lane::CallRecord> records, absl::Duration now) {
   if (records.empty()) return;
   if (call_count() == 0) first_added_ = now;
-  for (const lane::CallRecord& record : records) {
-    if (record.function_index >= process_.functions.size()) {
-      ++totals_.lost_malformed;
-      ++lost_;
-      continue;
-    }
-    builder_.Add({.ordinal = ordinals_.Extend(record.ordinal_low, record.start_ticks),
-                  .path_id = record.path,
-                  .start_ticks = record.start_ticks,
-                  .duration_ticks = record.end_ticks - record.start_ticks},
-                 process_.functions[record.function_index]);
+  const ids::FunctionId* const functions = process_.functions.data();
+  const size_t function_count = process_.functions.size();
+  while (!records.empty()) {
+    const auto malformed = std::find_if(records.begin(), records.end(), [&](const auto& record) {
+      return record.function_index >= function_count;
+    });
+    const auto good = static_cast<size_t>(malformed - records.begin());
+    builder_.AddAll(good, [&](size_t i) {
+      const lane::CallRecord& record = records[i];
+      return chunk::CallChunkBuilder::CallOfFunction{
+          {.ordinal = ordinals_.Extend(record.ordinal_low, record.start_ticks),
+           .path_id = record.path,
+           .start_ticks = record.start_ticks,
+           .duration_ticks = record.end_ticks - record.start_ticks},
+          functions[record.function_index]};
+    });
+    if (good == records.size()) return;
+    ++totals_.lost_malformed;
+    ++lost_;
+    records.remove_prefix(good + 1);
   }
 }
 
@@ -134,7 +143,9 @@ absl::optional<EncodedChunk> ThreadDrain::Seal(int compression_level) {
   if (parts_.empty()) {
     const size_t added = builder_.call_count();
     if (added == 0) return absl::nullopt;
-    chunk::CallChunk whole = builder_.Build();
+    // In the memory of the chunk before.
+    chunk::CallChunk whole = std::move(last_);
+    builder_.BuildInto(whole);
     whole.open_calls = std::move(open_calls_);
     open_calls_.clear();
     // Two records of one call: only a target that writes over its lane does that.
