@@ -156,5 +156,9 @@ asm(R"(
 image_start:
   .long SlowEntry - image_start, SlowExit - image_start
   .long FindFde - image_start, FindObject - image_start
+  .long system_call - image_start
+system_call:
+  syscall
+  int3
   .popsection
 )");

@@ -29,7 +29,7 @@ uint64_t ClaimSlot(const AgentState& state) {
     if (__atomic_load_n(&control->state, __ATOMIC_RELAXED) != lane::kFree) {
       continue;
     }
-    if (!Populate(state.slots + slot * state.slot_bytes, state.shadow_offset)) {
+    if (!Populate(state.slots + slot * state.slot_bytes, state.drops_offset + state.drops_bytes)) {
       return ~uint64_t{0};
     }
     uint32_t expected = lane::kFree;

@@ -2,8 +2,8 @@
 // through the gs base, and what the agent's functions get as their argument.
 //
 // Plain data, freestanding; written by the tracer before the first hook is
-// live, afterwards by the thread that owns the block. Not shared with the
-// tracer and not versioned: agent, stubs and tracer are of one build.
+// live, afterwards by the thread that owns the block; regions are added by the
+// tracer at any time. Not versioned: agent, stubs and tracer are of one build.
 #ifndef SERVICES_TRACER_AGENT_STATE_H_
 #define SERVICES_TRACER_AGENT_STATE_H_
 
@@ -14,7 +14,7 @@
 
 namespace flightrec::agent {
 
-inline constexpr uint32_t kMaxRegions = 256;
+inline constexpr uint32_t kMaxRegions = 1024;
 inline constexpr uint32_t kRefusedBlocks = 1024;
 // Memory of shared shadow and ring is taken in steps of this, by the thread
 // that needs it: a full tmpfs then is an error code and not a SIGBUS.
@@ -82,6 +82,7 @@ struct AgentState {
   uint64_t slot_bytes;  // also the distance of two private shadow stacks
   uint64_t shadows;     // ShadowEntry*: private shadow stack of slot 0
   uint64_t drops_offset;
+  uint64_t drops_bytes;  // of functions hooked at launch; later ones have memory in every slot
   uint64_t shadow_offset;
   uint64_t ring_offset;
   uint64_t ring_bytes;
@@ -118,6 +119,7 @@ struct ImageHeader {
   uint32_t slow_exit;
   uint32_t find_fde;
   uint32_t find_object;
+  uint32_t system_call;  // a SYSCALL instruction for threads that the tracer has stopped
 };
 
 }  // namespace flightrec::agent

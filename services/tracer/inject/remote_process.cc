@@ -154,6 +154,11 @@ absl::Status RemoteProcess::Step() {
 
 absl::StatusOr<uint64_t> RemoteProcess::SystemCall(const char* what, int64_t number,
                                                    std::vector<uint64_t> arguments) {
+  if (detached_) {
+    if (live_call_ != nullptr) return live_call_(what, number, arguments);
+    return absl::FailedPreconditionError(
+        absl::StrCat(what, " inside process ", pid_, ": it is not stopped any more"));
+  }
   const absl::StatusOr<user_regs_struct> saved = GetRegisters(pid_);
   if (!saved.ok()) return saved.status();
   std::array<uint8_t, kSystemCallCode.size()> original;
@@ -196,6 +201,7 @@ absl::Status RemoteProcess::Detach() {
   if (ptrace(PTRACE_DETACH, pid_, nullptr, nullptr) != 0) {
     return PtraceError("DETACH", pid_);
   }
+  detached_ = true;
   for (const int signal : pending_signals_) kill(pid_, signal);
   pending_signals_.clear();
   return absl::OkStatus();

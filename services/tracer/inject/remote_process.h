@@ -1,16 +1,20 @@
 // A stopped process under ptrace: reads and writes its memory and makes system
 // calls in it.
 //
-// Only for the thread that became its tracer (inject/spawn.h). The process must
-// have one thread. Does not own the process: neither kills nor reaps it, except
-// that Resume-like calls notice its end.
+// Only for the thread that became its tracer (inject/spawn.h). Until Detach the
+// process must have one thread. Afterwards it runs: its memory is read and
+// written as before, system calls are made by the way SetLiveCalls names. Does
+// not own the process: neither kills nor reaps it, except that Resume-like calls
+// notice its end.
 #ifndef SERVICES_TRACER_INJECT_REMOTE_PROCESS_H_
 #define SERVICES_TRACER_INJECT_REMOTE_PROCESS_H_
 
 #include <sys/types.h>
 
 #include <cstdint>
+#include <functional>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -22,6 +26,10 @@ namespace flightrec::inject {
 
 class RemoteProcess {
  public:
+  // As SystemCall.
+  using LiveCall = std::function<absl::StatusOr<uint64_t>(const char* what, int64_t number,
+                                                          const std::vector<uint64_t>& arguments)>;
+
   // `pid` is stopped under the calling thread.
   static absl::StatusOr<std::unique_ptr<RemoteProcess>> Adopt(pid_t pid);
   ~RemoteProcess();
@@ -46,6 +54,8 @@ class RemoteProcess {
 
   // Signals that came meanwhile are delivered. The process runs on.
   absl::Status Detach();
+  // How SystemCall works from Detach on.
+  void SetLiveCalls(LiveCall call) { live_call_ = std::move(call); }
 
   pid_t pid() const { return pid_; }
 
@@ -57,6 +67,8 @@ class RemoteProcess {
   const pid_t pid_;
   const int memory_;  // /proc/PID/mem, owned
   std::vector<int> pending_signals_;
+  bool detached_ = false;
+  LiveCall live_call_;
 };
 
 }  // namespace flightrec::inject

@@ -19,6 +19,9 @@ namespace {
 // Stubs reach the shared part of an entry with a signed 32-bit distance.
 constexpr uint64_t kMaxSlotBytesTotal = (uint64_t{1} << 31) - (1u << 20);
 
+// In <sys/mman.h> only of newer systems.
+constexpr int kPopulateWrite = 23;  // MADV_POPULATE_WRITE
+
 uint64_t RoundUpToPage(uint64_t value) { return (value + kPageBytes - 1) & ~(kPageBytes - 1); }
 
 absl::Status CheckRange(const char* name, uint64_t value, uint64_t low, uint64_t high) {
@@ -45,6 +48,7 @@ absl::Status CheckLimits(const LaneLimits& limits, uint32_t function_count) {
   return status;
 }
 
+// `function_count` is the room, for functions hooked later too.
 FileHeader MakeHeader(const LaneLimits& limits, uint32_t function_count,
                       const ProcessIdentity& identity) {
   FileHeader header = {};
@@ -84,6 +88,19 @@ bool IsConsistent(const FileHeader& header, uint64_t size) {
          header.ring_offset == expected.ring_offset && FileBytes(header) == size;
 }
 
+// `functions` and as many of the spare ones as fit.
+uint32_t RoomFor(const LaneLimits& limits, uint32_t functions) {
+  const FileHeader least = MakeHeader(limits, functions, ProcessIdentity());
+  const uint64_t used = least.slot_count * least.slot_bytes;
+  if (used >= kMaxSlotBytesTotal) return functions;
+  // A page less: the counters are rounded up to one.
+  const uint64_t bytes = (kMaxSlotBytesTotal - used) / least.slot_count;
+  const uint64_t fitting = bytes < kPageBytes ? 0 : (bytes - kPageBytes) / sizeof(uint64_t);
+  const uint64_t spare = std::min<uint64_t>(limits.spare_functions, fitting);
+  return static_cast<uint32_t>(
+      std::clamp<uint64_t>(functions + spare, 1, std::max(functions, kMaxFunctions)));
+}
+
 absl::Status CheckHeader(const std::string& path, const FileHeader& header, uint64_t size) {
   if (memcmp(header.magic, kMagic, sizeof(kMagic)) != 0) {
     return absl::DataLossError(absl::StrCat(path, " is not a lane file"));
@@ -103,7 +120,7 @@ absl::Status CheckHeader(const std::string& path, const FileHeader& header, uint
 absl::Status FileError(const std::string& what, const std::string& path) {
   const int error = errno;
   const std::string text = absl::StrCat(what, " ", path, ": ", strerror(error));
-  if (error == ENOSPC || error == ENOMEM || error == EMFILE) {
+  if (error == ENOSPC || error == ENOMEM || error == EMFILE || error == EFAULT) {
     return absl::ResourceExhaustedError(text);
   }
   return absl::FailedPreconditionError(text);
@@ -118,7 +135,8 @@ absl::StatusOr<std::unique_ptr<LaneFile>> LaneFile::Create(const std::string& pa
   if (absl::Status status = CheckLimits(limits, function_count); !status.ok()) {
     return status;
   }
-  const FileHeader header = MakeHeader(limits, function_count, identity);
+  FileHeader header = MakeHeader(limits, RoomFor(limits, function_count), identity);
+  header.functions_in_use = function_count;
   if (header.slot_count * header.slot_bytes > kMaxSlotBytesTotal) {
     return absl::InvalidArgumentError(absl::StrCat("lanes of ", header.slot_count, " threads take ",
                                                    header.slot_count * header.slot_bytes,
@@ -161,6 +179,32 @@ absl::StatusOr<std::unique_ptr<LaneFile>> LaneFile::Map(const std::string& path,
   if (base == MAP_FAILED) return FileError("cannot map", path);
   return std::unique_ptr<LaneFile>(
       new LaneFile(path, static_cast<unsigned char*>(base), size, header));
+}
+
+uint32_t LaneFile::functions_in_use() const {
+  // Acquire: pairs with the release in UseFunctions.
+  return std::min(__atomic_load_n(&header().functions_in_use, __ATOMIC_ACQUIRE),
+                  layout_.function_count);
+}
+
+absl::Status LaneFile::UseFunctions(uint32_t count) {
+  const uint32_t used = functions_in_use();
+  if (count <= used) return absl::OkStatus();
+  if (count > layout_.function_count) {
+    return absl::ResourceExhaustedError(absl::StrCat(
+        "the lanes of this process have room for ", layout_.function_count, " functions, not for ",
+        count, "; hook fewer, or name them when the program is launched"));
+  }
+  for (uint32_t slot = 0; slot < layout_.slot_count; ++slot) {
+    const uint64_t low = reinterpret_cast<uint64_t>(drops(slot) + used) & ~(kPageBytes - 1);
+    const auto high = reinterpret_cast<uint64_t>(drops(slot) + count);
+    // EINVAL: a kernel before 5.14, which gives memory when it is touched.
+    if (madvise(reinterpret_cast<void*>(low), high - low, kPopulateWrite) != 0 && errno != EINVAL)
+      return FileError("cannot make room for more functions in", path_);
+  }
+  // Release: a reader that sees the number finds the counters.
+  __atomic_store_n(&header().functions_in_use, count, __ATOMIC_RELEASE);
+  return absl::OkStatus();
 }
 
 LaneFile::~LaneFile() { munmap(base_, size_); }

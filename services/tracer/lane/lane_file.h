@@ -21,6 +21,9 @@ struct LaneLimits {
   uint32_t threads = 64;
   uint32_t ring_bytes = 1u << 20;    // per thread, a power of two
   uint32_t shadow_entries = 131072;  // per thread: depth of calls
+  // Room for functions that are hooked later; less where the whole would be too large. Takes memory
+  // only when used.
+  uint32_t spare_functions = 0;
 };
 
 struct ProcessIdentity {
@@ -47,6 +50,12 @@ class LaneFile {
   LaneFile& operator=(const LaneFile&) = delete;
 
   absl::Status Remove();
+
+  // Functions below `count` may be called from now on: their drop counters get memory in every
+  // slot. RESOURCE_EXHAUSTED: beyond the room made for them, or tmpfs is full.
+  absl::Status UseFunctions(uint32_t count);
+  // Never more than layout().function_count.
+  uint32_t functions_in_use() const;
 
   const std::string& path() const { return path_; }
   uint64_t size() const { return size_; }

@@ -41,8 +41,8 @@ Losses LaneReader::TakeLosses(uint32_t slot) {
   losses.depth = Advance(Relaxed(control.dropped_depth), memory.depth);
   losses.migrated = Advance(Relaxed(control.dropped_migrated), memory.migrated);
   if (losses.full + losses.depth + losses.migrated == 0) return losses;
-  const uint32_t functions = file_.layout().function_count;
-  memory.drops.resize(functions);
+  const uint32_t functions = file_.functions_in_use();
+  if (memory.drops.size() < functions) memory.drops.resize(functions);
   for (uint32_t i = 0; i < functions; ++i) {
     const uint64_t calls = Advance(Relaxed(file_.drops(slot)[i]), memory.drops[i]);
     if (calls != 0) losses.functions.push_back({i, calls});
@@ -65,7 +65,7 @@ std::vector<OpenCall> LaneReader::OpenCalls(uint32_t slot) const {
       continue;
     }
     gap = 0;
-    if (entries[i].function_index >= file_.layout().function_count) continue;
+    if (entries[i].function_index >= file_.functions_in_use()) continue;
     calls.push_back({start, entries[i].path, entries[i].function_index, entries[i].ordinal_low});
   }
   return calls;

@@ -94,6 +94,8 @@ struct FileHeader {
   uint64_t refused_by_limit;             // threads: every slot was taken
   uint64_t refused_by_memory;            // threads: tmpfs had no room
   uint64_t refused_calls;                // entries seen in refused threads
+  // Atomic; written by the tracer (release) before a function beyond it can be called.
+  alignas(64) uint32_t functions_in_use;  // of function_count
 };
 static_assert(sizeof(FileHeader) <= kPageBytes);
 static_assert(sizeof(SlotControl) <= kPageBytes);

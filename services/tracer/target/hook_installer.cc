@@ -8,7 +8,6 @@
 #include "services/tracer/agent/agent_image.h"
 #include "services/tracer/patch/planner.h"
 #include "services/tracer/patch/relocate.h"
-#include "services/tracer/target/region_builder.h"
 
 namespace flightrec::target {
 namespace {
@@ -26,37 +25,89 @@ std::pair<uint64_t, uint64_t> TextRange(const symbols::Module& module, uint64_t 
 
 }  // namespace
 
-absl::Status HookInstaller::AddJump(const patch::Site& site, uint64_t load_bias, uint64_t target) {
-  const uint64_t address = site.address + load_bias;
-  const auto jump = patch::EncodeJump(address, target);
+absl::StatusOr<RegionBuilder*> HookInstaller::RegionFor(const symbols::Module& module,
+                                                        uint64_t load_bias, size_t hooks) {
+  for (const std::unique_ptr<ModuleRegion>& known : regions_) {
+    if (known->build_id == module.build_id && known->load_bias == load_bias &&
+        known->builder.room() > 0)
+      return &known->builder;
+  }
+  const auto [low, high] = TextRange(module, load_bias);
+  // Room for every function of the module, so that it needs no second region: memory is taken only
+  // by what is used.
+  size_t stubs = std::max(hooks, module.functions.size());
+  absl::StatusOr<RegionSpace> space = memory_.MapRegion(low, high, RegionBuilder::BytesFor(stubs));
+  if (space.status().code() == absl::StatusCode::kResourceExhausted) {
+    stubs = hooks;
+    space = memory_.MapRegion(low, high, RegionBuilder::BytesFor(stubs));
+  }
+  if (!space.ok()) return space.status();
+  const agent::ImageHeader image = agent::GetImageHeader();
+  RegionBuilder builder(space->address, stubs, memory_.agent_state(),
+                        memory_.AgentFunction(image.slow_entry),
+                        memory_.AgentFunction(image.slow_exit), memory_.geometry());
+  const absl::Status added = memory_.AddRegion(builder.region());
+  if (!added.ok()) return added;
+  regions_.push_back(
+      std::make_unique<ModuleRegion>(ModuleRegion{module.build_id, load_bias, std::move(builder)}));
+  return &regions_.back()->builder;
+}
+
+void HookInstaller::Prepare(uint64_t address, Installed& hook, bool live) {
+  TextChange change;
+  change.address = address;
+  change.expected = live ? hook.original : hook.jump;
+  change.bytes = live ? hook.jump
+                      : std::vector<uint8_t>(hook.original.begin(),
+                                             hook.original.begin() + patch::kPatchBytes);
+  if (live) {
+    change.relocated = hook.stub.relocated;
+    change.landmarks = hook.stub.landmarks;
+  }
+  changes_.push_back(std::move(change));
+  change_hooks_.push_back(address);
+}
+
+absl::Status HookInstaller::Add(const Hook& hook, uint64_t load_bias, RegionBuilder& region) {
+  const uint64_t address = hook.site.address + load_bias;
+  Installed& installed = hooks_[address];
+  // A stub of the same code at the same place serves again.
+  if (installed.function_id == hook.function_id && installed.original == hook.site.displaced &&
+      installed.function_index == hook.function_index) {
+    if (!installed.live) Prepare(address, installed, /*live=*/true);
+    return absl::OkStatus();
+  }
+  absl::StatusOr<PlacedStub> stub =
+      region.AddStub(hook.site, load_bias, hook.function_id, hook.function_index);
+  if (!stub.ok()) return stub.status();
+  const auto jump = patch::EncodeJump(address, stub->address);
   if (!jump.ok()) return jump.status();
-  jumps_.push_back({address, site.displaced, std::vector<uint8_t>(jump->begin(), jump->end())});
+  installed = {hook.function_id, hook.function_index, *std::move(stub), hook.site.displaced,
+               std::vector<uint8_t>(jump->begin(), jump->end())};
+  Prepare(address, installed, /*live=*/true);
   return absl::OkStatus();
 }
 
 absl::Status HookInstaller::AddModule(const symbols::Module& module, uint64_t load_bias,
-                                      const std::vector<Hook>& hooks, uint32_t first_index) {
+                                      absl::Span<const Hook> hooks) {
   if (hooks.empty()) return absl::OkStatus();
-  const auto [low, high] = TextRange(module, load_bias);
-  const absl::StatusOr<RegionSpace> space =
-      memory_.MapRegion(low, high, RegionBuilder::BytesFor(hooks.size()));
-  if (!space.ok()) return space.status();
-  const agent::ImageHeader image = agent::GetImageHeader();
-  RegionBuilder builder(space->address, hooks.size(), memory_.agent_state(),
-                        memory_.AgentFunction(image.slow_entry),
-                        memory_.AgentFunction(image.slow_exit), memory_.geometry());
-  for (uint32_t i = 0; i < hooks.size(); ++i) {
-    const Hook& hook = hooks[i];
-    const absl::StatusOr<uint64_t> stub =
-        builder.AddStub(hook.site, load_bias, hook.function_id, first_index + i);
-    const absl::Status status = stub.ok() ? AddJump(hook.site, load_bias, *stub) : stub.status();
-    if (!status.ok()) {
-      failures_.push_back({first_index + i, std::string(status.message())});
+  const absl::StatusOr<RegionBuilder*> region = RegionFor(module, load_bias, hooks.size());
+  if (!region.ok()) return region.status();
+  for (const Hook& hook : hooks) {
+    const absl::Status added = Add(hook, load_bias, **region);
+    if (!added.ok()) failures_.push_back({hook.function_index, std::string(added.message())});
+  }
+  return WriteRegions();
+}
+
+absl::Status HookInstaller::WriteRegions() {
+  for (const std::unique_ptr<ModuleRegion>& region : regions_) {
+    for (const RegionPiece& piece : region->builder.Take()) {
+      const absl::Status written = process_.Write(piece.address, piece.bytes);
+      if (!written.ok()) return written;
     }
   }
-  const absl::Status status = process_.Write(space->address, builder.bytes());
-  if (!status.ok()) return status;
-  return memory_.AddRegion(builder.region());
+  return absl::OkStatus();
 }
 
 absl::Status HookInstaller::AddUnwinder(const symbols::Module& module, uint64_t load_bias) {
@@ -90,37 +141,69 @@ absl::Status HookInstaller::AddQuestion(const symbols::Module& module, uint64_t 
   if (!space.ok()) return space.status();
   std::vector<uint8_t> code = stub::EmitQuestion(space->address, memory_.agent_state(),
                                                  memory_.AgentFunction(agent_function), answer);
-  const absl::StatusOr<patch::RelocatedPrologue> original =
-      patch::RelocatePrologue(site, load_bias, space->address + code.size());
+  const uint64_t relocated = space->address + code.size();
+  absl::StatusOr<patch::RelocatedPrologue> original =
+      patch::RelocatePrologue(site, load_bias, relocated);
   if (!original.ok()) return original.status();
   code.insert(code.end(), original->code.begin(), original->code.end());
   absl::Status status = process_.Write(space->address, code);
-  if (status.ok()) status = AddJump(site, load_bias, space->address);
-  if (status.ok()) ++unwinders_;
-  return status;
-}
-
-absl::Status HookInstaller::CheckText() const {
-  for (const Jump& jump : jumps_) {
-    std::vector<uint8_t> present(jump.expected.size());
-    const absl::Status status = process_.Read(jump.address, absl::MakeSpan(present));
-    if (!status.ok()) return status;
-    if (present != jump.expected) {
-      return absl::FailedPreconditionError(
-          absl::StrCat("the code at ", absl::Hex(jump.address),
-                       " is not what the file has; was the file replaced meanwhile?"));
-    }
-  }
+  const auto jump = patch::EncodeJump(site.address + load_bias, space->address);
+  if (status.ok()) status = jump.status();
+  if (!status.ok()) return status;
+  changes_.push_back({site.address + load_bias, site.displaced,
+                      std::vector<uint8_t>(jump->begin(), jump->end()), relocated,
+                      std::move(original->landmarks)});
+  change_hooks_.push_back(0);
+  ++unwinders_;
   return absl::OkStatus();
 }
 
-absl::Status HookInstaller::Patch() {
-  absl::Status status = CheckText();
-  for (const Jump& jump : jumps_) {
-    if (!status.ok()) return status;
-    status = process_.Write(jump.address, jump.bytes);
+void HookInstaller::Remove(const absl::flat_hash_set<uint32_t>& function_indexes) {
+  for (auto& [address, hook] : hooks_) {
+    if (hook.live && function_indexes.contains(hook.function_index))
+      Prepare(address, hook, /*live=*/false);
   }
-  return status;
+}
+
+void HookInstaller::Forget(uint64_t low, uint64_t high) {
+  for (auto hook = hooks_.lower_bound(low); hook != hooks_.end() && hook->first < high; ++hook) {
+    if (hook->second.live) --live_;
+    hook->second.live = false;
+  }
+}
+
+absl::Status HookInstaller::Patch() {
+  const std::vector<size_t> unexpected = FindUnexpected(process_, changes_);
+  if (!unexpected.empty()) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("the code at ", absl::Hex(changes_[unexpected.front()].address),
+                     " is not what the file has; was the file replaced meanwhile?"));
+  }
+  const absl::Status written = WriteText(process_, changes_);
+  if (written.ok()) Commit({});
+  return written;
+}
+
+void HookInstaller::Commit(absl::Span<const size_t> unwritten) {
+  for (size_t i = 0; i < changes_.size(); ++i) {
+    if (change_hooks_[i] == 0) continue;
+    Installed& hook = hooks_[change_hooks_[i]];
+    const bool adds = !changes_[i].landmarks.empty();
+    if (std::binary_search(unwritten.begin(), unwritten.end(), i)) {
+      if (adds) {
+        failures_.push_back(
+            {hook.function_index,
+             absl::StrCat("its code at ", absl::Hex(changes_[i].address),
+                          " is not what the file has, or a thread stands in its middle")});
+      }
+      // Taking out what is not there any more changes nothing.
+      if (adds || !hook.live) continue;
+    }
+    if (hook.live != adds) live_ += adds ? 1 : -1;
+    hook.live = adds;
+  }
+  changes_.clear();
+  change_hooks_.clear();
 }
 
 }  // namespace flightrec::target

@@ -1,31 +1,41 @@
-// Puts hooks into a stopped process: stubs near the module, jumps to them at
-// the functions' entries, and answers for stubs in front of the unwinder's
-// lookups, so that exceptions cross hooked frames.
+// Puts hooks into a process: stubs near the module, jumps to them at the
+// functions' entries, and answers for stubs in front of the unwinder's lookups,
+// so that exceptions cross hooked frames. Remembers every hook, so that it can
+// be taken out and put back while the program runs.
 //
-// For the thread that traces the process; one use. All of the process's text is
-// compared with the plan before the first byte of it is changed.
+// For the thread that traces the process. Writes stubs itself, wherever the
+// process is; jumps only when told that it is stopped. Text is changed only
+// where it is what it was thought to be.
 #ifndef SERVICES_TRACER_TARGET_HOOK_INSTALLER_H_
 #define SERVICES_TRACER_TARGET_HOOK_INSTALLER_H_
 
 #include <cstdint>
+#include <map>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "absl/container/flat_hash_set.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/types/span.h"
 #include "services/tracer/inject/remote_process.h"
 #include "services/tracer/patch/site.h"
 #include "services/tracer/stub/thunk.h"
 #include "services/tracer/symbols/module.h"
 #include "services/tracer/target/process_memory.h"
+#include "services/tracer/target/region_builder.h"
+#include "services/tracer/target/text_change.h"
 
 namespace flightrec::target {
 
-// One function to hook. Its index in a process is its place in the lists of all modules in order.
+// One function to hook.
 struct Hook {
   patch::Site site;
   uint64_t function_id = 0;
+  // In the lane's records. Of one function in all modules of its build id.
+  uint32_t function_index = 0;
 };
 
 // A planned hook that could not be set in this process.
@@ -39,37 +49,71 @@ class HookInstaller {
   HookInstaller(inject::RemoteProcess& process, ProcessMemory& memory)
       : process_(process), memory_(memory) {}
 
-  // Prepares the hooks of one module; the first one's index in the process is `first_index`.
+  // Prepares the hooks of one module. A stub that is there from an earlier hook is used again.
   absl::Status AddModule(const symbols::Module& module, uint64_t load_bias,
-                         const std::vector<Hook>& hooks, uint32_t first_index);
+                         absl::Span<const Hook> hooks);
 
   // Prepares the answers for the unwinders of `module`, if it has any.
   absl::Status AddUnwinder(const symbols::Module& module, uint64_t load_bias);
 
-  // Writes all prepared jumps.
+  // Prepares to take out the hooks of these functions. Those without one are left out.
+  void Remove(const absl::flat_hash_set<uint32_t>& function_indexes);
+
+  // The code of [low, high) is not there any more: its hooks are gone, its stubs stay.
+  void Forget(uint64_t low, uint64_t high);
+
+  // Writes all prepared jumps into a process that is stopped in none of the functions; one that
+  // differs from the plan is an error before anything is changed.
   absl::Status Patch();
 
-  const std::vector<HookFailure>& failures() const { return failures_; }
+  // For a process that has run: what was prepared. The caller writes it in the stopped process and
+  // says which indexes could not be written.
+  const std::vector<TextChange>& prepared() const { return changes_; }
+  void Commit(absl::Span<const size_t> unwritten);
+
+  // Since the last time.
+  std::vector<HookFailure> TakeFailures() { return std::exchange(failures_, {}); }
   uint32_t unwinders() const { return unwinders_; }
+  // Functions with a jump now.
+  size_t live() const { return live_; }
 
  private:
-  struct Jump {
-    uint64_t address;
-    std::vector<uint8_t> expected;
-    std::vector<uint8_t> bytes;
+  struct Installed {
+    uint64_t function_id = 0;
+    uint32_t function_index = 0;
+    PlacedStub stub;
+    std::vector<uint8_t> original;
+    std::vector<uint8_t> jump;
+    bool live = false;
+  };
+  // By site address.
+  using Hooks = std::map<uint64_t, Installed>;
+  // Stubs of one module at one place.
+  struct ModuleRegion {
+    std::vector<uint8_t> build_id;
+    uint64_t load_bias = 0;
+    RegionBuilder builder;
   };
 
+  // One with room for a stub at least.
+  absl::StatusOr<RegionBuilder*> RegionFor(const symbols::Module& module, uint64_t load_bias,
+                                           size_t hooks);
+  absl::Status Add(const Hook& hook, uint64_t load_bias, RegionBuilder& region);
+  absl::Status WriteRegions();
+  void Prepare(uint64_t address, Installed& hook, bool live);
   absl::Status AddQuestion(const symbols::Module& module, uint64_t load_bias, uint32_t function,
                            uint32_t agent_function, stub::Answer answer);
-  // Adds the jump from the site to `target`.
-  absl::Status AddJump(const patch::Site& site, uint64_t load_bias, uint64_t target);
-  absl::Status CheckText() const;
 
   inject::RemoteProcess& process_;
   ProcessMemory& memory_;
-  std::vector<Jump> jumps_;
+  std::vector<std::unique_ptr<ModuleRegion>> regions_;
+  Hooks hooks_;
+  // Beside each other: the change and the hook it is for, 0 for a question.
+  std::vector<TextChange> changes_;
+  std::vector<uint64_t> change_hooks_;
   std::vector<HookFailure> failures_;
   uint32_t unwinders_ = 0;
+  size_t live_ = 0;
 };
 
 }  // namespace flightrec::target

@@ -55,7 +55,9 @@ bool LaunchedProgram::Start(const std::vector<std::string>& arguments) {
   options_.argv = {options_.program};
   options_.argv.insert(options_.argv.end(), arguments.begin(), arguments.end());
   options_.plan = [this](const std::vector<MappedModule>& modules) {
-    return std::vector<ModuleHooks>{{options_.module, modules.front().base, hooks_}};
+    base_ = modules.front().base;
+    for (uint32_t i = 0; i < hooks_.size(); ++i) hooks_[i].function_index = i;
+    return std::vector<ModuleHooks>{{options_.module, base_, hooks_}};
   };
   options_.lane_directory = "/dev/shm";
   auto process = TracedProcess::Launch(options_);
@@ -66,6 +68,17 @@ bool LaunchedProgram::Start(const std::vector<std::string>& arguments) {
   reader_ = std::make_unique<lane::LaneReader>(process_->lane());
   watch_ = std::make_unique<ThreadWatch>(process_->pid());
   return true;
+}
+
+HookChangeResult LaunchedProgram::ChangeHooks(const std::vector<std::string>& hook,
+                                              const std::vector<std::string>& unhook) {
+  HookChange change;
+  change.add = {{options_.module, base_, {}}};
+  for (const std::string& symbol : hook) change.add[0].hooks.push_back(hooks_[IndexOf(symbol)]);
+  for (const std::string& symbol : unhook) change.remove.push_back(IndexOf(symbol));
+  const auto changed = process_->ChangeHooks(change);
+  EXPECT_TRUE(changed.ok()) << changed.status();
+  return changed.value_or(HookChangeResult());
 }
 
 void LaunchedProgram::SendByte() { EXPECT_EQ(write(input_, "x", 1), 1); }

@@ -40,6 +40,10 @@ class LaunchedProgram {
 
   // argv[0] is the program. False if the test has failed.
   bool Start(const std::vector<std::string>& arguments);
+  // While it runs: hooks, or takes the hooks out of, functions that were hooked at the start.
+  HookChangeResult ChangeHooks(const std::vector<std::string>& hook,
+                               const std::vector<std::string>& unhook);
+
   // Writes to the program's standard input.
   void SendByte();
   void CloseInput();
@@ -55,6 +59,7 @@ class LaunchedProgram {
   CallCounts counts(const std::string& symbol) const;
   const std::vector<lane::CallRecord>& records() const { return records_; }
   uint32_t IndexOf(const std::string& symbol) const;
+  uint64_t base() const { return base_; }
   lane::LaneReader& reader() { return *reader_; }
   TracedProcess& process() { return *process_; }
   size_t threads_seen() const { return threads_seen_; }
@@ -68,6 +73,7 @@ class LaunchedProgram {
   LaunchOptions options_;
   std::vector<Hook> hooks_;
   std::vector<std::string> symbols_;  // by function index
+  uint64_t base_ = 0;
   std::unique_ptr<TracedProcess> process_;
   std::unique_ptr<lane::LaneReader> reader_;
   std::unique_ptr<ThreadWatch> watch_;

@@ -5,12 +5,14 @@
 
 #include <fstream>
 #include <sstream>
+#include <utility>
 
 #include "absl/cleanup/cleanup.h"
 #include "absl/status/status.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "absl/strings/string_view.h"
 #include "absl/strings/strip.h"
 
 namespace flightrec::target {
@@ -64,6 +66,23 @@ absl::StatusOr<EntryPoints> ReadEntryPoints(pid_t pid) {
     return absl::NotFoundError(absl::StrCat("no entry point in ", path));
   }
   return entries;
+}
+
+absl::StatusOr<ThreadStatus> ReadThreadStatus(pid_t pid, pid_t tid) {
+  const absl::StatusOr<std::string> text =
+      ReadText(absl::StrCat("/proc/", pid, "/task/", tid, "/status"));
+  if (!text.ok()) return text.status();
+  ThreadStatus status;
+  for (absl::string_view line : absl::StrSplit(*text, '\n')) {
+    const std::pair<absl::string_view, absl::string_view> field =
+        absl::StrSplit(line, absl::MaxSplits(':', 1));
+    const absl::string_view value = absl::StripAsciiWhitespace(field.second);
+    // Numbers keep their 0 where the text is none.
+    if (field.first == "State" && !value.empty()) status.state = value[0];
+    if (field.first == "TracerPid") absl::SimpleAtoi(value, &status.tracer);
+    if (field.first == "Seccomp_filters") absl::SimpleAtoi(value, &status.seccomp_filters);
+  }
+  return status;
 }
 
 std::vector<pid_t> ListThreads(pid_t pid) {

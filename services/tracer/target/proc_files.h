@@ -26,6 +26,13 @@ struct EntryPoints {
 };
 absl::StatusOr<EntryPoints> ReadEntryPoints(pid_t pid);
 
+struct ThreadStatus {
+  char state = '?';              // as ps(1) shows it
+  pid_t tracer = 0;              // 0: none
+  uint32_t seccomp_filters = 0;  // 0 on kernels before 5.9 too
+};
+absl::StatusOr<ThreadStatus> ReadThreadStatus(pid_t pid, pid_t tid);
+
 // Empty if the process has ended.
 std::vector<pid_t> ListThreads(pid_t pid);
 

@@ -6,6 +6,7 @@
 #include <sys/syscall.h>
 
 #include <algorithm>
+#include <cstddef>
 
 #include "absl/strings/str_cat.h"
 #include "services/tracer/agent/agent_image.h"
@@ -19,6 +20,8 @@ constexpr int kDontDump = 16;    // MADV_DONTDUMP
 constexpr int kWipeOnFork = 18;  // MADV_WIPEONFORK
 // The kernel keeps at least this below the top of the first stack free.
 constexpr uint64_t kMaxMainStack = uint64_t{128} << 20;
+
+constexpr int kGapAttempts = 16;
 
 uint64_t RoundUp(uint64_t value) { return (value + kPage - 1) & ~(kPage - 1); }
 
@@ -87,6 +90,7 @@ absl::Status ProcessMemory::MapLanes() {
   state_.slot_bytes = layout.slot_bytes;
   state_.shadows = *base;
   state_.drops_offset = layout.drops_offset;
+  state_.drops_bytes = RoundUp(lane_.functions_in_use() * sizeof(uint64_t));
   state_.shadow_offset = layout.shadow_offset;
   state_.ring_offset = layout.ring_offset;
   state_.ring_bytes = layout.ring_bytes;
@@ -145,19 +149,23 @@ absl::Status ProcessMemory::MapAgent() {
 }
 
 absl::StatusOr<RegionSpace> ProcessMemory::MapRegion(uint64_t low, uint64_t high, uint64_t bytes) {
-  const absl::StatusOr<inject::MemoryMap> map = inject::MemoryMap::Read(process_.pid());
-  if (!map.ok()) return map.status();
-  const absl::StatusOr<uint64_t> gap = map->FindGapNear(low, high, bytes);
-  if (!gap.ok()) return gap.status();
-  const absl::StatusOr<uint64_t> address =
-      Map("mapping stubs", *gap, RoundUp(bytes), PROT_READ | PROT_EXEC,
-          MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE);
-  if (!address.ok()) return address.status();
-  if (*address != *gap) {
-    return absl::FailedPreconditionError(absl::StrCat("stubs were mapped at ", absl::Hex(*address),
-                                                      " instead of ", absl::Hex(*gap),
-                                                      "; Linux 4.17 or newer is needed"));
+  absl::StatusOr<uint64_t> address = absl::InternalError("not tried");
+  // A program that runs may take a gap as soon as it is found.
+  for (int attempt = 0; attempt < kGapAttempts && !address.ok(); ++attempt) {
+    const absl::StatusOr<inject::MemoryMap> map = inject::MemoryMap::Read(process_.pid());
+    if (!map.ok()) return map.status();
+    const absl::StatusOr<uint64_t> gap = map->FindGapNear(low, high, bytes);
+    if (!gap.ok()) return gap.status();
+    address = Map("mapping stubs", *gap, RoundUp(bytes), PROT_READ | PROT_EXEC,
+                  MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE);
+    if (address.ok() && *address != *gap) {
+      return absl::FailedPreconditionError(
+          absl::StrCat("stubs were mapped at ", absl::Hex(*address), " instead of ",
+                       absl::Hex(*gap), "; Linux 4.17 or newer is needed"));
+    }
+    if (address.status().code() != absl::StatusCode::kAlreadyExists) break;
   }
+  if (!address.ok()) return address.status();
   return RegionSpace{*address, RoundUp(bytes)};
 }
 
@@ -166,13 +174,24 @@ absl::Status ProcessMemory::AddRegion(const agent::Region& region) {
     return absl::ResourceExhaustedError(
         absl::StrCat("more than ", agent::kMaxRegions, " modules with hooks"));
   }
-  state_.regions[state_.region_count++] = region;
-  return absl::OkStatus();
+  const uint64_t index = state_.region_count++;
+  state_.regions[index] = region;
+  if (!active_) return absl::OkStatus();
+  // The count last: the agent looks at as many as it says.
+  absl::Status status =
+      process_.Write(state_address_ + offsetof(agent::AgentState, regions) + index * sizeof(region),
+                     AsBytes(region));
+  if (status.ok()) {
+    status = process_.Write(state_address_ + offsetof(agent::AgentState, region_count),
+                            AsBytes(state_.region_count));
+  }
+  return status;
 }
 
 absl::Status ProcessMemory::Activate() {
   const absl::Status status = process_.Write(state_address_, AsBytes(state_));
   if (!status.ok()) return status;
+  active_ = true;
   return process_.SetGsBase(agent::BlockAddress(state_.blocks, agent::kUnregisteredBlock));
 }
 

@@ -1,8 +1,9 @@
 // The memory the tracer adds to a process it traces: agent, lanes, shadow
 // stacks and thread blocks, and regions of stubs near the modules.
 //
-// For the thread that traces the process. Owns nothing of it: what is mapped
-// stays until the process ends. Patches no code and starts no thread.
+// For the thread that traces the process; after Activate also while it runs. Owns
+// nothing of it: what is mapped stays until the process ends. Patches no code and
+// starts no thread.
 #ifndef SERVICES_TRACER_TARGET_PROCESS_MEMORY_H_
 #define SERVICES_TRACER_TARGET_PROCESS_MEMORY_H_
 
@@ -36,7 +37,7 @@ class ProcessMemory {
   // Readable and executable room near [low, high); written through the tracer.
   absl::StatusOr<RegionSpace> MapRegion(uint64_t low, uint64_t high, uint64_t bytes);
 
-  // The unwinder is told about stubs added this way.
+  // The unwinder is told about stubs added this way. RESOURCE_EXHAUSTED beyond agent::kMaxRegions.
   absl::Status AddRegion(const agent::Region& region);
 
   // Last: the agent's state becomes what was added, and the thread finds the
@@ -62,6 +63,7 @@ class ProcessMemory {
   agent::AgentState state_ = {};
   uint64_t image_ = 0;
   uint64_t state_address_ = 0;
+  bool active_ = false;
 };
 
 }  // namespace flightrec::target

@@ -1,8 +1,9 @@
 #include "services/tracer/target/region_builder.h"
 
 #include <algorithm>
+#include <utility>
 
-#include "services/tracer/patch/relocate.h"
+#include "absl/strings/str_cat.h"
 #include "services/tracer/stub/thunk.h"
 #include "services/tracer/stub/unwind_table.h"
 
@@ -12,6 +13,16 @@ namespace {
 constexpr uint64_t kHeaderBytes = 4096;
 constexpr uint64_t kEntryThunkOffset = 1024;
 constexpr uint64_t kExitThunkOffset = 1536;
+constexpr uint8_t kBreakpoint = 0xCC;
+
+void PlaceAt(uint64_t offset, const std::vector<uint8_t>& code, std::vector<uint8_t>& bytes) {
+  bytes.resize(std::max(bytes.size(), offset + code.size()), kBreakpoint);
+  std::copy(code.begin(), code.end(), bytes.begin() + static_cast<int64_t>(offset));
+}
+
+void Append(const std::vector<uint8_t>& code, RegionPiece& piece) {
+  piece.bytes.insert(piece.bytes.end(), code.begin(), code.end());
+}
 
 }  // namespace
 
@@ -22,7 +33,7 @@ uint64_t RegionBuilder::BytesFor(uint64_t stubs) {
 RegionBuilder::RegionBuilder(uint64_t address, uint64_t stubs, uint64_t agent_state,
                              uint64_t slow_entry, uint64_t slow_exit,
                              const stub::LaneGeometry& geometry)
-    : address_(address), geometry_(geometry) {
+    : geometry_(geometry) {
   region_.low = address + kHeaderBytes;
   region_.high = region_.low + stubs * stub::kStubBytes;
   region_.stub_bytes = stub::kStubBytes;
@@ -33,14 +44,22 @@ RegionBuilder::RegionBuilder(uint64_t address, uint64_t stubs, uint64_t agent_st
   const stub::UnwindTable table = stub::EmitUnwindTable(address, region_.low, region_.high);
   region_.stub_fde = table.stub_fde;
   region_.eh_frame_header = table.eh_frame_header;
-  Place(address, table.bytes);
-  Place(entry_thunk_, stub::EmitEntryThunk(entry_thunk_, agent_state, slow_entry));
-  Place(exit_thunk_, stub::EmitExitThunk(exit_thunk_, agent_state, slow_exit));
+  head_.address = address;
+  PlaceAt(0, table.bytes, head_.bytes);
+  PlaceAt(kEntryThunkOffset, stub::EmitEntryThunk(entry_thunk_, agent_state, slow_entry),
+          head_.bytes);
+  PlaceAt(kExitThunkOffset, stub::EmitExitThunk(exit_thunk_, agent_state, slow_exit), head_.bytes);
+  stubs_.address = next_stub_;
+  relocated_.address = next_relocated_;
 }
 
-absl::StatusOr<uint64_t> RegionBuilder::AddStub(const patch::Site& site, uint64_t load_bias,
-                                                uint64_t function_id, uint32_t function_index) {
-  const absl::StatusOr<patch::RelocatedPrologue> relocated =
+absl::StatusOr<PlacedStub> RegionBuilder::AddStub(const patch::Site& site, uint64_t load_bias,
+                                                  uint64_t function_id, uint32_t function_index) {
+  if (room() == 0) {
+    return absl::ResourceExhaustedError(absl::StrCat(
+        "the ", (region_.high - region_.low) / stub::kStubBytes, " stubs of this module are used"));
+  }
+  absl::StatusOr<patch::RelocatedPrologue> relocated =
       patch::RelocatePrologue(site, load_bias, next_relocated_);
   if (!relocated.ok()) return relocated.status();
   stub::StubSpec spec;
@@ -50,19 +69,22 @@ absl::StatusOr<uint64_t> RegionBuilder::AddStub(const patch::Site& site, uint64_
   spec.relocated = next_relocated_;
   spec.entry_thunk = entry_thunk_;
   spec.exit_thunk = exit_thunk_;
-  Place(next_relocated_, relocated->code);
-  Place(next_stub_, stub::EmitStub(spec, geometry_));
+  Append(relocated->code, relocated_);
+  Append(stub::EmitStub(spec, geometry_), stubs_);
   next_relocated_ += relocated->code.size();
   next_stub_ += stub::kStubBytes;
-  return spec.address;
+  return PlacedStub{spec.address, spec.relocated, std::move(relocated->landmarks)};
 }
 
-void RegionBuilder::Place(uint64_t address, const std::vector<uint8_t>& code) {
-  const uint64_t offset = address - address_;
-  if (bytes_.size() < offset + code.size()) {
-    bytes_.resize(offset + code.size(), 0xCC);
+std::vector<RegionPiece> RegionBuilder::Take() {
+  std::vector<RegionPiece> pieces;
+  for (RegionPiece* piece : {&head_, &stubs_, &relocated_}) {
+    if (piece->bytes.empty()) continue;
+    const uint64_t end = piece->address + piece->bytes.size();
+    pieces.push_back(std::move(*piece));
+    *piece = {end, {}};
   }
-  std::copy(code.begin(), code.end(), bytes_.begin() + static_cast<int64_t>(offset));
+  return pieces;
 }
 
 }  // namespace flightrec::target

@@ -1,10 +1,15 @@
 #include "services/tracer/target/traced_process.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/auxv.h>
+#include <sys/eventfd.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -13,16 +18,20 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "services/tracer/agent/agent_image.h"
 #include "services/tracer/inject/memory_map.h"
-#include "services/tracer/inject/remote_process.h"
 #include "services/tracer/inject/spawn.h"
 #include "services/tracer/symbols/module_reader.h"
+#include "services/tracer/target/live_patch.h"
 #include "services/tracer/target/proc_files.h"
-#include "services/tracer/target/process_memory.h"
 
 namespace flightrec::target {
 namespace {
 
+// While threads that did not stop in time are still to be let go.
+constexpr int kSettleMilliseconds = 1;
+constexpr int kNiceness = -10;
+constexpr int kEndCheckMilliseconds = 20;
 constexpr unsigned long kHasFsgsbase = 1u << 1;  // in AT_HWCAP2
 
 absl::Status CheckOptions(const LaunchOptions& options) {
@@ -78,11 +87,15 @@ absl::StatusOr<std::vector<MappedModule>> ListModules(pid_t pid, const std::stri
   const std::string main_path = std::filesystem::canonical(program, error).string();
   std::vector<MappedModule> modules;
   for (const inject::Mapping& mapping : map->mappings()) {
-    if (mapping.file_offset != 0 || mapping.path.empty() || mapping.path[0] != '/') continue;
-    const auto same = [&mapping](const MappedModule& known) { return known.path == mapping.path; };
-    if (std::any_of(modules.begin(), modules.end(), same)) continue;
+    if (mapping.path.empty() || mapping.path[0] != '/') continue;
+    const auto known = std::find_if(modules.begin(), modules.end(), [&](const MappedModule& one) {
+      return one.path == mapping.path;
+    });
+    if (known != modules.end()) known->end = mapping.high;
+    if (known != modules.end() || mapping.file_offset != 0) continue;
     const bool is_main = mapping.path == main_path;
-    modules.insert(is_main ? modules.begin() : modules.end(), {mapping.path, mapping.low, is_main});
+    modules.insert(is_main ? modules.begin() : modules.end(),
+                   {mapping.path, mapping.low, is_main, mapping.high});
   }
   if (!modules.empty() && modules.front().is_main_executable) return modules;
   return absl::FailedPreconditionError(
@@ -102,6 +115,9 @@ void KillAndReap(pid_t pid) {
 absl::StatusOr<std::unique_ptr<TracedProcess>> TracedProcess::Launch(LaunchOptions options) {
   if (absl::Status status = CheckOptions(options); !status.ok()) return status;
   std::unique_ptr<TracedProcess> process(new TracedProcess(std::move(options)));
+  process->wake_ = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  if (process->wake_ < 0)
+    return absl::ResourceExhaustedError(absl::StrCat("cannot make an eventfd: ", strerror(errno)));
   process->tracer_ = std::thread([p = process.get()] { p->Run(); });
   absl::Status status;
   {
@@ -122,6 +138,7 @@ TracedProcess::~TracedProcess() {
   // No error to report: it may have ended already.
   Signal(SIGKILL).IgnoreError();
   if (tracer_.joinable()) tracer_.join();
+  if (wake_ >= 0) close(wake_);
   if (lane_ != nullptr) lane_->Remove().IgnoreError();
 }
 
@@ -134,15 +151,66 @@ void TracedProcess::Run() {
     ended = outcome_.has_value();
   }
   if (!status.ok() || ended) return;
-  // Leaves the child a zombie, so that Signal never hits another process.
-  siginfo_t info;
-  while (waitid(P_PID, identity_.pid, &info, WEXITED | WNOWAIT) != 0 && errno == EINTR) {
-  }
+  ServeUntilEnd();
+  // The threads that still were to be let go have ended with it.
+  threads_.reset();
   absl::MutexLock lock(&mutex_);
   int wait_status = 0;
   while (waitpid(pid(), &wait_status, __WALL) < 0 && errno == EINTR) {
   }
   Finish(wait_status);
+  // Whoever waits for a job sees that nobody will do it.
+  jobs_.clear();
+}
+
+void TracedProcess::ServeUntilEnd() {
+  // The program stands still while this thread changes its hooks. 0 is this thread. Not permitted
+  // to everyone: then it stays an ordinary one.
+  static_cast<void>(setpriority(PRIO_PROCESS, 0, kNiceness));
+  // The child stays a zombie behind it, so that Signal never hits another process.
+  const int process = static_cast<int>(syscall(SYS_pidfd_open, pid(), 0));
+  pollfd events[] = {{process, POLLIN, 0}, {wake_, POLLIN, 0}};
+  siginfo_t info = {};
+  // Without a pidfd (a sandbox may forbid it) the end is asked for.
+  const int idle = process >= 0 ? -1 : kEndCheckMilliseconds;
+  while (info.si_pid == 0) {
+    poll(events, 2, threads_->Settle() ? idle : kSettleMilliseconds);
+    if ((events[1].revents & POLLIN) != 0) RunJobs();
+    waitid(P_PID, identity_.pid, &info, WEXITED | WNOWAIT | WNOHANG);
+  }
+  if (process >= 0) close(process);
+}
+
+void TracedProcess::RunJobs() {
+  uint64_t count;
+  if (read(wake_, &count, sizeof(count)) < 0 && errno != EAGAIN) return;
+  while (true) {
+    Job* job = nullptr;
+    {
+      absl::MutexLock lock(&mutex_);
+      if (jobs_.empty()) return;
+      job = jobs_.front();
+    }
+    job->run();
+    absl::MutexLock lock(&mutex_);
+    jobs_.pop_front();
+    job->done = true;
+  }
+}
+
+bool TracedProcess::OnTracer(std::function<void()> run) {
+  Job job = {std::move(run)};
+  absl::MutexLock lock(&mutex_);
+  if (outcome_.has_value() || !started_.has_value() || !started_->ok()) return false;
+  jobs_.push_back(&job);
+  const uint64_t one = 1;
+  // Fails only if it is signalled already.
+  static_cast<void>(write(wake_, &one, sizeof(one)) < 0);
+  const auto over = [this, &job]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    return job.done || outcome_.has_value();
+  };
+  mutex_.Await(absl::Condition(&over));
+  return job.done;
 }
 
 void TracedProcess::Finish(int wait_status) {
@@ -174,7 +242,8 @@ absl::Status TracedProcess::Start() {
   if (!entries.ok()) return fail(entries.status());
   auto process = inject::RemoteProcess::Adopt(*pid);
   if (!process.ok()) return fail(process.status());
-  const absl::StatusOr<absl::optional<int>> ended = (*process)->RunTo(entries->program);
+  process_ = *std::move(process);
+  const absl::StatusOr<absl::optional<int>> ended = process_->RunTo(entries->program);
   if (!ended.ok()) return fail(ended.status());
   if (ended->has_value()) {
     absl::Status created = CreateLane(/*functions=*/0);
@@ -183,63 +252,140 @@ absl::Status TracedProcess::Start() {
     Finish(**ended);
     return absl::OkStatus();
   }
-  absl::Status status = Install(**process, entries->loader);
-  if (status.ok()) status = (*process)->Detach();
+  threads_ = std::make_unique<ThreadControl>(*pid);
+  process_->SetLiveCalls(
+      [this](const char* what, int64_t number, const std::vector<uint64_t>& arguments) {
+        return CallInside(what, number, arguments);
+      });
+  absl::Status status = Install(entries->loader);
+  if (status.ok()) status = process_->Detach();
   return status.ok() ? status : fail(status);
 }
 
 absl::Status TracedProcess::CreateLane(size_t functions) {
-  // A lane has room for one function at least.
-  absl::StatusOr<std::unique_ptr<lane::LaneFile>> lane = lane::LaneFile::Create(
-      absl::StrCat(options_.lane_directory, "/", identity_.pid, "-", identity_.start_ticks,
-                   ".lane"),
-      options_.limits, static_cast<uint32_t>(std::max<size_t>(functions, 1)), identity_);
+  absl::StatusOr<std::unique_ptr<lane::LaneFile>> lane =
+      lane::LaneFile::Create(absl::StrCat(options_.lane_directory, "/", identity_.pid, "-",
+                                          identity_.start_ticks, ".lane"),
+                             options_.limits, static_cast<uint32_t>(functions), identity_);
   if (!lane.ok()) return lane.status();
   lane_ = *std::move(lane);
   return absl::OkStatus();
 }
 
-absl::Status TracedProcess::Install(inject::RemoteProcess& process, uint64_t loader) {
-  if (ListThreads(process.pid()).size() != 1) {
+absl::Status TracedProcess::Install(uint64_t loader) {
+  if (ListThreads(pid()).size() != 1) {
     return absl::FailedPreconditionError(
         absl::StrCat(options_.program,
                      " has more than one thread before its entry point; "
                      "a library starts threads when it is loaded"));
   }
-  const absl::StatusOr<uint64_t> gs_base = process.GsBase();
+  const absl::StatusOr<uint64_t> gs_base = process_->GsBase();
   if (!gs_base.ok()) return gs_base.status();
   if (*gs_base != 0) {
     return absl::FailedPreconditionError(
         absl::StrCat(options_.program, " uses the gs base itself"));
   }
-  const absl::StatusOr<std::vector<MappedModule>> mapped =
-      ListModules(process.pid(), options_.program);
+  const absl::StatusOr<std::vector<MappedModule>> mapped = Modules();
   if (!mapped.ok()) return mapped.status();
-  const absl::StatusOr<std::vector<ModuleHooks>> plan = options_.plan(*mapped);
+  absl::StatusOr<std::vector<ModuleHooks>> plan = options_.plan(*mapped);
   if (!plan.ok()) return plan.status();
-  size_t functions = 0;
-  for (const ModuleHooks& hooks : *plan) functions += hooks.hooks.size();
+  uint32_t functions = 0;
+  for (ModuleHooks& hooks : *plan) {
+    for (Hook& hook : hooks.hooks) hook.function_index = functions++;
+  }
   absl::Status status = CreateLane(functions);
   if (!status.ok()) return status;
-  ProcessMemory memory(process, *lane_);
-  HookInstaller installer(process, memory);
-  status = memory.Prepare();
-  uint32_t first_index = 0;
+  memory_ = std::make_unique<ProcessMemory>(*process_, *lane_);
+  installer_ = std::make_unique<HookInstaller>(*process_, *memory_);
+  status = memory_->Prepare();
   for (const ModuleHooks& hooks : *plan) {
     if (!status.ok()) return status;
-    status = installer.AddModule(*hooks.module, LoadBias(*hooks.module, hooks.base), hooks.hooks,
-                                 first_index);
-    first_index += static_cast<uint32_t>(hooks.hooks.size());
+    status = installer_->AddModule(*hooks.module, LoadBias(*hooks.module, hooks.base), hooks.hooks);
   }
   const symbols::Module& program = *options_.module;
   if (status.ok()) {
-    status = installer.AddUnwinder(program, LoadBias(program, mapped->front().base));
+    status = installer_->AddUnwinder(program, LoadBias(program, mapped->front().base));
   }
-  if (status.ok()) status = AddUnwinders(process.pid(), loader, installer);
-  if (status.ok()) status = memory.Activate();
-  if (status.ok()) status = installer.Patch();
-  failures_ = installer.failures();
+  if (status.ok()) status = AddUnwinders(pid(), loader, *installer_);
+  if (status.ok()) status = memory_->Activate();
+  if (status.ok()) status = installer_->Patch();
+  failures_ = installer_->TakeFailures();
   return status;
+}
+
+absl::StatusOr<std::vector<MappedModule>> TracedProcess::Modules() const {
+  return ListModules(pid(), options_.program);
+}
+
+absl::StatusOr<uint64_t> TracedProcess::CallInside(const char* what, int64_t number,
+                                                   const std::vector<uint64_t>& arguments) {
+  // A filter of the program's own may kill it for a call it does not expect.
+  const absl::StatusOr<ThreadStatus> program = ReadThreadStatus(pid(), pid());
+  const absl::StatusOr<ThreadStatus> own = ReadThreadStatus(getpid(), getpid());
+  if (program.ok() && own.ok() && program->seccomp_filters > own->seccomp_filters) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        what, " inside process ", pid(),
+        " is not tried: the program has a seccomp filter. Name this module when it is launched"));
+  }
+  absl::Status status = threads_->StopOne();
+  if (!status.ok()) return status;
+  absl::StatusOr<uint64_t> result = threads_->SystemCall(
+      what, number, arguments, memory_->AgentFunction(agent::GetImageHeader().system_call));
+  threads_->Resume();
+  return result;
+}
+
+absl::Status TracedProcess::Apply(HookChangeResult& result) {
+  const std::vector<TextChange>& all = installer_->prepared();
+  std::vector<size_t> unwritten;
+  absl::Status status;
+  size_t begin = 0;
+  for (; begin < all.size() && status.ok(); begin += kMaxChangesPerStop) {
+    const size_t count = std::min(kMaxChangesPerStop, all.size() - begin);
+    const absl::StatusOr<PatchReport> patched =
+        PatchWhileRunning(*threads_, *process_, absl::MakeConstSpan(all).subspan(begin, count));
+    status = patched.status();
+    if (!status.ok()) break;
+    for (const size_t index : patched->unwritten) unwritten.push_back(begin + index);
+    result.stopped = std::max(result.stopped, patched->stopped);
+  }
+  for (; begin < all.size(); ++begin) unwritten.push_back(begin);
+  installer_->Commit(unwritten);
+  return status;
+}
+
+absl::StatusOr<HookChangeResult> TracedProcess::Change(const HookChange& change) {
+  HookChangeResult result;
+  uint32_t functions = 0;
+  for (const ModuleHooks& hooks : change.add) {
+    for (const Hook& hook : hooks.hooks) functions = std::max(functions, hook.function_index + 1);
+  }
+  absl::Status status = lane_->UseFunctions(functions);
+  for (const ModuleHooks& hooks : change.add) {
+    if (status.ok()) {
+      status =
+          installer_->AddModule(*hooks.module, LoadBias(*hooks.module, hooks.base), hooks.hooks);
+    }
+  }
+  installer_->Remove({change.remove.begin(), change.remove.end()});
+  // Also what could be prepared before an error.
+  const absl::Status applied = Apply(result);
+  if (status.ok()) status = applied;
+  result.failures = installer_->TakeFailures();
+  result.live = installer_->live();
+  if (!status.ok()) return status;
+  return result;
+}
+
+absl::StatusOr<HookChangeResult> TracedProcess::ChangeHooks(const HookChange& change) {
+  absl::StatusOr<HookChangeResult> result = absl::FailedPreconditionError(
+      absl::StrCat(options_.program, " has ended; its hooks cannot be changed any more"));
+  OnTracer([&] { result = Change(change); });
+  return result;
+}
+
+void TracedProcess::ForgetCode(uint64_t low, uint64_t high) {
+  OnTracer([&] { installer_->Forget(low, high); });
 }
 
 Outcome TracedProcess::Wait() { return *WaitFor(absl::InfiniteDuration()); }

@@ -1,5 +1,5 @@
 // A program that runs with hooks: started, hooked before its first instruction,
-// left to itself, waited for.
+// left to itself, stopped for a moment when its hooks change, waited for.
 //
 // Launch may be called in a process with many threads. All methods are
 // thread-safe, except that lane() is shared with the program (lane_reader.h).
@@ -12,6 +12,7 @@
 
 #include <array>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <string>
@@ -23,9 +24,12 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "absl/types/optional.h"
+#include "services/tracer/inject/remote_process.h"
 #include "services/tracer/lane/lane_file.h"
 #include "services/tracer/symbols/module.h"
 #include "services/tracer/target/hook_installer.h"
+#include "services/tracer/target/process_memory.h"
+#include "services/tracer/target/thread_control.h"
 
 namespace flightrec::target {
 
@@ -34,6 +38,7 @@ struct MappedModule {
   std::string path;
   uint64_t base = 0;  // address of its first byte
   bool is_main_executable = false;
+  uint64_t end = 0;  // of its last mapping
 };
 
 struct ModuleHooks {
@@ -59,6 +64,24 @@ struct LaunchOptions {
   PlanHooks plan;
   std::string lane_directory;  // an existing folder, on tmpfs
   lane::LaneLimits limits;
+};
+
+// One stop of the program changes at most this many functions.
+inline constexpr size_t kMaxChangesPerStop = 10000;
+
+struct HookChange {
+  // With the function indexes the caller wants: those in use, or the next ones, below
+  // lane().layout().function_count.
+  std::vector<ModuleHooks> add;
+  std::vector<uint32_t> remove;  // function indexes
+};
+
+struct HookChangeResult {
+  // Of `add`. Their functions are not hooked.
+  std::vector<HookFailure> failures;
+  size_t live = 0;  // hooks in the program now
+  // The longest time that the program stood still for it.
+  absl::Duration stopped;
 };
 
 struct Outcome {
@@ -88,6 +111,16 @@ class TracedProcess {
   // FAILED_PRECONDITION if it has ended.
   absl::Status Signal(int signal);
 
+  // Hooks and unhooks functions while the program runs. When it returns, all threads make the calls
+  // of hooked functions through their hooks. FAILED_PRECONDITION: it has ended or somebody else
+  // traces it, RESOURCE_EXHAUSTED: no room for stubs, DEADLINE_EXCEEDED: a thread does not stop;
+  // then a part of the change may be done: `live` of the next result counts.
+  absl::StatusOr<HookChangeResult> ChangeHooks(const HookChange& change);
+  // What is mapped now, the main executable first.
+  absl::StatusOr<std::vector<MappedModule>> Modules() const;
+  // The code of [low, high) was unmapped: nothing is restored there any more.
+  void ForgetCode(uint64_t low, uint64_t high);
+
   pid_t pid() const { return static_cast<pid_t>(identity_.pid); }
   const lane::ProcessIdentity& identity() const { return identity_; }
   const lane::LaneFile& lane() const { return *lane_; }
@@ -97,23 +130,46 @@ class TracedProcess {
  private:
   explicit TracedProcess(LaunchOptions options) : options_(std::move(options)) {}
 
+  // What the thread that traces the program is asked to do.
+  struct Job {
+    std::function<void()> run;
+    bool done = false;
+  };
+
   // On the thread that traces the program.
   void Run();
+  void ServeUntilEnd();
+  void RunJobs() ABSL_LOCKS_EXCLUDED(mutex_);
+  absl::StatusOr<HookChangeResult> Change(const HookChange& change);
+  absl::Status Apply(HookChangeResult& result);
+  absl::StatusOr<uint64_t> CallInside(const char* what, int64_t number,
+                                      const std::vector<uint64_t>& arguments);
   absl::Status Start();
   // At the program's entry point.
-  absl::Status Install(inject::RemoteProcess& process, uint64_t loader);
+  absl::Status Install(uint64_t loader);
   absl::Status CreateLane(size_t functions);
   void Finish(int wait_status);
+
+  // Runs `job` there and waits for it. False: the program has ended.
+  bool OnTracer(std::function<void()> job);
 
   LaunchOptions options_;
   lane::ProcessIdentity identity_;
   std::unique_ptr<lane::LaneFile> lane_;
   std::vector<HookFailure> failures_;
   std::thread tracer_;
+  int wake_ = -1;  // eventfd: there are jobs
+
+  // Of the tracing thread.
+  std::unique_ptr<inject::RemoteProcess> process_;
+  std::unique_ptr<ProcessMemory> memory_;
+  std::unique_ptr<HookInstaller> installer_;
+  std::unique_ptr<ThreadControl> threads_;
 
   absl::Mutex mutex_;
   absl::optional<absl::Status> started_ ABSL_GUARDED_BY(mutex_);
   absl::optional<Outcome> outcome_ ABSL_GUARDED_BY(mutex_);
+  std::deque<Job*> jobs_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace flightrec::target

@@ -1,0 +1,240 @@
+#include "services/tracer/target/text_change.h"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <fstream>
+#include <numeric>
+#include <string>
+
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/types/optional.h"
+#include "services/tracer/inject/memory_map.h"
+
+namespace flightrec::target {
+namespace {
+
+// Changes this close are read and written together.
+constexpr uint64_t kMaxGap = 4096;
+constexpr uint64_t kMaxRun = uint64_t{256} << 10;
+constexpr uint64_t kWord = 8;
+// Handlers that interrupt handlers, each on a stack of its own.
+constexpr int kMaxStacksPerThread = 8;
+
+// Kernel's rt_sigframe: the words around the saved instruction pointer.
+constexpr uint64_t kRestorerBeforePc = 176;
+constexpr uint64_t kSpBeforePc = 8;
+constexpr uint64_t kSegmentsAfterPc = 16;
+// cs 0x33, ss 0x2b: user code on x86-64.
+constexpr uint64_t kUserSegments = 0x002b000000000033;
+// mov rax, 15; syscall: rt_sigreturn.
+constexpr std::array<uint8_t, 9> kRestorer = {0x48, 0xC7, 0xC0, 0x0F, 0, 0, 0, 0x0F, 0x05};
+
+// Consecutive changes, in order of address, that one read covers.
+struct Run {
+  uint64_t low = 0;
+  uint64_t high = 0;
+  std::vector<size_t> changes;
+};
+
+std::vector<Run> MakeRuns(absl::Span<const TextChange> changes) {
+  std::vector<size_t> order(changes.size());
+  std::iota(order.begin(), order.end(), 0);
+  std::sort(order.begin(), order.end(),
+            [&](size_t a, size_t b) { return changes[a].address < changes[b].address; });
+  std::vector<Run> runs;
+  for (const size_t index : order) {
+    const TextChange& change = changes[index];
+    const uint64_t end = change.address + std::max(change.expected.size(), change.bytes.size());
+    const bool near = !runs.empty() && change.address <= runs.back().high + kMaxGap &&
+                      end <= runs.back().low + kMaxRun;
+    if (!near) runs.push_back({change.address, end, {}});
+    runs.back().high = std::max(runs.back().high, end);
+    runs.back().changes.push_back(index);
+  }
+  return runs;
+}
+
+bool IsExpected(const TextChange& change, absl::Span<const uint8_t> present) {
+  return std::equal(change.expected.begin(), change.expected.end(), present.begin());
+}
+
+// The changes in order of address, to find the one that covers an instruction.
+class Windows {
+ public:
+  explicit Windows(absl::Span<const TextChange> changes) : changes_(changes) {
+    for (size_t i = 0; i < changes.size(); ++i) {
+      if (!changes[i].landmarks.empty()) order_.push_back(i);
+    }
+    std::sort(order_.begin(), order_.end(),
+              [&](size_t a, size_t b) { return changes_[a].address < changes_[b].address; });
+  }
+
+  // Where code at `pc` goes on; nullopt: where it is.
+  absl::optional<uint64_t> NewPlace(uint64_t pc) {
+    const auto after = std::lower_bound(
+        order_.begin(), order_.end(), pc,
+        [&](size_t index, uint64_t address) { return changes_[index].address < address; });
+    if (after == order_.begin()) return absl::nullopt;
+    const TextChange& change = changes_[*(after - 1)];
+    const uint64_t offset = pc - change.address;
+    if (offset >= change.bytes.size()) return absl::nullopt;
+    for (const patch::Landmark& landmark : change.landmarks) {
+      if (landmark.original == offset) return change.relocated + landmark.relocated;
+    }
+    blocked_.push_back(*(after - 1));
+    return absl::nullopt;
+  }
+
+  std::vector<size_t> TakeBlocked() {
+    std::sort(blocked_.begin(), blocked_.end());
+    blocked_.erase(std::unique(blocked_.begin(), blocked_.end()), blocked_.end());
+    return std::move(blocked_);
+  }
+
+ private:
+  const absl::Span<const TextChange> changes_;
+  std::vector<size_t> order_;
+  std::vector<size_t> blocked_;
+};
+
+// Finds the frames of signal handlers on the stacks of a thread.
+class InterruptedCode {
+ public:
+  InterruptedCode(inject::RemoteProcess& process, const inject::MemoryMap& map, Windows& windows)
+      : process_(process), map_(map), windows_(windows) {}
+
+  absl::Status Move(uint64_t stack_pointer) {
+    std::vector<uint64_t> stacks = {stack_pointer};
+    for (size_t i = 0; i < stacks.size() && i < kMaxStacksPerThread; ++i) {
+      const absl::Status searched = Search(stacks[i], stacks);
+      if (!searched.ok()) return searched;
+    }
+    return absl::OkStatus();
+  }
+
+ private:
+  uint64_t EndOfStack(uint64_t address) const {
+    for (const inject::Mapping& mapping : map_.mappings()) {
+      if (mapping.low <= address && address < mapping.high) return mapping.high;
+    }
+    return 0;
+  }
+
+  bool IsRestorer(uint64_t address) const {
+    std::array<uint8_t, kRestorer.size()> code;
+    return process_.Read(address, absl::MakeSpan(code)).ok() && code == kRestorer;
+  }
+
+  absl::Status Search(uint64_t stack_pointer, std::vector<uint64_t>& stacks) {
+    const uint64_t low = stack_pointer & ~(kWord - 1);
+    const uint64_t high = std::min(EndOfStack(low), low + kMaxStackSearch);
+    if (high <= low) return absl::OkStatus();
+    std::vector<uint64_t> words((high - low) / kWord);
+    const absl::Status read = process_.Read(
+        low, absl::MakeSpan(reinterpret_cast<uint8_t*>(words.data()), words.size() * kWord));
+    // A part of the stack that cannot be read has no frames.
+    if (!read.ok()) return absl::OkStatus();
+    constexpr size_t kFirst = (kRestorerBeforePc + kSegmentsAfterPc) / kWord;
+    for (size_t i = kFirst; i < words.size(); ++i) {
+      if (words[i] != kUserSegments || !IsRestorer(words[i - kFirst])) continue;
+      const size_t pc = i - kSegmentsAfterPc / kWord;
+      const uint64_t sp = words[pc - kSpBeforePc / kWord];
+      if (sp < low || sp >= high) stacks.push_back(sp);
+      const absl::optional<uint64_t> place = windows_.NewPlace(words[pc]);
+      if (!place.has_value()) continue;
+      const absl::Status written = process_.Write(
+          low + pc * kWord,
+          absl::MakeConstSpan(reinterpret_cast<const uint8_t*>(&*place), sizeof(*place)));
+      if (!written.ok()) return written;
+    }
+    return absl::OkStatus();
+  }
+
+  inject::RemoteProcess& process_;
+  const inject::MemoryMap& map_;
+  Windows& windows_;
+};
+
+// False: no signal handler can be running.
+bool HandlesSignals(pid_t pid) {
+  std::ifstream file(absl::StrCat("/proc/", pid, "/status"));
+  constexpr char kCaught[] = "SigCgt:";
+  for (std::string line; std::getline(file, line);) {
+    uint64_t caught = 1;
+    if (!absl::StartsWith(line, kCaught)) continue;
+    return !absl::SimpleHexAtoi(line.substr(sizeof(kCaught)), &caught) || caught != 0;
+  }
+  return true;
+}
+
+}  // namespace
+
+std::vector<size_t> FindUnexpected(const inject::RemoteProcess& process,
+                                   absl::Span<const TextChange> changes) {
+  std::vector<size_t> unexpected;
+  for (const Run& run : MakeRuns(changes)) {
+    std::vector<uint8_t> present(run.high - run.low);
+    const bool whole = process.Read(run.low, absl::MakeSpan(present)).ok();
+    for (const size_t index : run.changes) {
+      const TextChange& change = changes[index];
+      const absl::Span<uint8_t> own =
+          absl::MakeSpan(present).subspan(change.address - run.low, change.expected.size());
+      // Part of the run may have been unmapped.
+      const bool readable = whole || process.Read(change.address, own).ok();
+      if (!readable || !IsExpected(change, own)) unexpected.push_back(index);
+    }
+  }
+  std::sort(unexpected.begin(), unexpected.end());
+  return unexpected;
+}
+
+absl::StatusOr<std::vector<size_t>> MoveThreads(ThreadControl& threads,
+                                                inject::RemoteProcess& process,
+                                                absl::Span<const TextChange> changes) {
+  Windows windows(changes);
+  const absl::StatusOr<inject::MemoryMap> map = inject::MemoryMap::Read(process.pid());
+  if (!map.ok()) return map.status();
+  InterruptedCode interrupted(process, *map, windows);
+  const bool handlers = HandlesSignals(process.pid());
+  for (const pid_t tid : threads.stopped()) {
+    absl::StatusOr<user_regs_struct> registers = threads.Registers(tid);
+    // Killed meanwhile: it runs nothing any more.
+    if (!registers.ok()) continue;
+    const absl::optional<uint64_t> place = windows.NewPlace(registers->rip);
+    if (place.has_value()) {
+      registers->rip = *place;
+      const absl::Status moved = threads.SetRegisters(tid, *registers);
+      if (!moved.ok()) return moved;
+    }
+    if (!handlers) continue;
+    const absl::Status moved = interrupted.Move(registers->rsp);
+    if (!moved.ok()) return moved;
+  }
+  return windows.TakeBlocked();
+}
+
+absl::Status WriteText(inject::RemoteProcess& process, absl::Span<const TextChange> changes) {
+  for (const Run& run : MakeRuns(changes)) {
+    std::vector<uint8_t> text(run.high - run.low);
+    if (run.changes.size() > 1 && process.Read(run.low, absl::MakeSpan(text)).ok()) {
+      for (const size_t index : run.changes) {
+        const TextChange& change = changes[index];
+        std::copy(change.bytes.begin(), change.bytes.end(),
+                  text.begin() + static_cast<std::ptrdiff_t>(change.address - run.low));
+      }
+      const absl::Status written = process.Write(run.low, text);
+      if (!written.ok()) return written;
+      continue;
+    }
+    for (const size_t index : run.changes) {
+      const absl::Status written = process.Write(changes[index].address, changes[index].bytes);
+      if (!written.ok()) return written;
+    }
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace flightrec::target

@@ -1,0 +1,319 @@
+#include "services/tracer/target/thread_control.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/ptrace.h>
+#include <sys/wait.h>
+
+#include <array>
+#include <fstream>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "services/tracer/target/proc_files.h"
+
+namespace flightrec::target {
+namespace {
+
+constexpr int kSystemCallStop = SIGTRAP | 0x80;  // PTRACE_O_TRACESYSGOOD
+// Between two looks at threads that are about to stop.
+constexpr absl::Duration kLookAgain = absl::Microseconds(20);
+constexpr int kLooksUntilDeadCheck = 100;
+// A system call that the tracer asks for; mmap and the like do not block.
+constexpr absl::Duration kCallTimeout = absl::Seconds(5);
+constexpr uint64_t kAllSignals = ~uint64_t{0};
+// New threads that appear while the others are being stopped.
+constexpr int kMaxRounds = 1000;
+
+// From request codes as <sys/ptrace.h> has them, whose enum is not an int.
+long Ptrace(int request, pid_t tid, uint64_t address, uint64_t data) {
+  return ptrace(static_cast<__ptrace_request>(request), tid, address, data);
+}
+
+absl::Status PtraceError(const char* what, pid_t tid) {
+  return absl::FailedPreconditionError(
+      absl::StrCat("ptrace ", what, " of thread ", tid, ": ", strerror(errno), "; was it killed?"));
+}
+
+std::string CommandOf(pid_t pid) {
+  std::ifstream file(absl::StrCat("/proc/", pid, "/comm"));
+  std::string name;
+  std::getline(file, name);
+  return name;
+}
+
+void SetArguments(const std::vector<uint64_t>& arguments, user_regs_struct& registers) {
+  std::array<uint64_t, 6> a = {};
+  for (size_t i = 0; i < arguments.size() && i < a.size(); ++i) a[i] = arguments[i];
+  registers.rdi = a[0];
+  registers.rsi = a[1];
+  registers.rdx = a[2];
+  registers.r10 = a[3];
+  registers.r8 = a[4];
+  registers.r9 = a[5];
+}
+
+}  // namespace
+
+ThreadControl::~ThreadControl() {
+  Resume();
+  // Those that are left stop sooner or later; nobody must find them traced then.
+  const absl::Time give_up = absl::Now() + kCallTimeout;
+  while (!Settle() && absl::Now() < give_up) absl::SleepFor(kStopPause);
+}
+
+absl::Status ThreadControl::StopAll() {
+  absl::Status status;
+  for (int attempt = 0; attempt < kStopAttempts; ++attempt) {
+    status = TryStop(/*all=*/true);
+    if (status.ok()) return status;
+    Resume();
+    if (status.code() != absl::StatusCode::kDeadlineExceeded) break;
+    absl::SleepFor(kStopPause);
+    Settle();
+  }
+  return status;
+}
+
+absl::Status ThreadControl::StopOne() {
+  absl::Status status;
+  for (int attempt = 0; attempt < kStopAttempts; ++attempt) {
+    status = TryStop(/*all=*/false);
+    if (status.ok()) return status;
+    Resume();
+    if (status.code() != absl::StatusCode::kDeadlineExceeded) break;
+    absl::SleepFor(kStopPause);
+    Settle();
+  }
+  return status;
+}
+
+absl::Status ThreadControl::TryStop(bool all) {
+  const absl::Time deadline = absl::Now() + kStopTimeout;
+  // The kernel may skip an entry of the folder while others disappear: two rounds without a new
+  // thread.
+  int quiet = 0;
+  for (int round = 0; quiet < 2 && round < kMaxRounds; ++round) {
+    bool found = false;
+    for (const pid_t tid : ListThreads(pid_)) {
+      if (threads_.count(tid) != 0) continue;
+      const absl::StatusOr<bool> seized = Seize(tid);
+      if (!seized.ok()) return seized.status();
+      if (!*seized) continue;
+      found = true;
+      if (!all) break;
+    }
+    absl::Status stopped = AwaitStops(deadline);
+    if (!all && !this->stopped().empty()) return absl::OkStatus();
+    if (!stopped.ok()) return stopped;
+    quiet = found ? 0 : quiet + 1;
+  }
+  if (quiet < 2) {
+    return absl::DeadlineExceededError(
+        absl::StrCat("process ", pid_, " starts threads faster than they can be stopped"));
+  }
+  if (threads_.empty()) return absl::NotFoundError(absl::StrCat("process ", pid_, " has ended"));
+  return absl::OkStatus();
+}
+
+absl::StatusOr<bool> ThreadControl::Seize(pid_t tid) {
+  if (Ptrace(PTRACE_SEIZE, tid, 0, PTRACE_O_TRACESYSGOOD) != 0) {
+    const int error = errno;
+    if (error == ESRCH || IsDead(tid)) return false;
+    const absl::StatusOr<ThreadStatus> status = ReadThreadStatus(pid_, tid);
+    if (status.ok() && status->tracer != 0) {
+      return absl::FailedPreconditionError(
+          absl::StrCat("process ", pid_, " is traced by process ", status->tracer, " (",
+                       CommandOf(status->tracer), "); detach that one first"));
+    }
+    return absl::PermissionDeniedError(
+        absl::StrCat("thread ", tid, " of process ", pid_, " cannot be stopped: ", strerror(error),
+                     "; run the tracer as the program's user with CAP_SYS_PTRACE"));
+  }
+  threads_[tid] = State::kAsked;
+  Ptrace(PTRACE_INTERRUPT, tid, 0, 0);
+  return true;
+}
+
+bool ThreadControl::IsDead(pid_t tid) const {
+  const absl::StatusOr<ThreadStatus> status = ReadThreadStatus(pid_, tid);
+  return !status.ok() || status->state == 'Z' || status->state == 'X';
+}
+
+ThreadControl::Progress ThreadControl::Poll(pid_t tid, int& event, int& signal) {
+  event = signal = 0;
+  const auto process = static_cast<id_t>(tid);
+  siginfo_t info = {};
+  // WNOWAIT: the end of the process is for somebody else to take.
+  if (waitid(P_PID, process, &info, WSTOPPED | WEXITED | WNOWAIT | WNOHANG | __WALL) != 0)
+    return errno == EINTR ? Progress::kRunning : Progress::kGone;
+  if (info.si_pid == 0) return Progress::kRunning;
+  if (info.si_code != CLD_TRAPPED && info.si_code != CLD_STOPPED) {
+    if (tid != pid_) waitid(P_PID, process, &info, WEXITED | WNOHANG | __WALL);
+    return Progress::kGone;
+  }
+  info = {};
+  if (waitid(P_PID, process, &info, WSTOPPED | WNOHANG | __WALL) != 0 || info.si_pid == 0)
+    return Progress::kRunning;
+  event = info.si_status >> 8;
+  if (event == 0) signal = info.si_status;
+  return Progress::kStopped;
+}
+
+absl::Status ThreadControl::AwaitStops(absl::Time deadline) {
+  for (int look = 1;; ++look) {
+    pid_t waiting = 0;
+    for (auto thread = threads_.begin(); thread != threads_.end();) {
+      const auto [tid, state] = *thread;
+      int event, signal;
+      const Progress progress =
+          state == State::kStopped ? Progress::kRunning : Poll(tid, event, signal);
+      const bool dead = progress == Progress::kGone ||
+                        (state == State::kAsked && progress == Progress::kRunning &&
+                         look % kLooksUntilDeadCheck == 0 && tid == pid_ && IsDead(tid));
+      if (dead) {
+        thread = threads_.erase(thread);
+        continue;
+      }
+      if (progress == Progress::kStopped && event == PTRACE_EVENT_STOP) {
+        thread->second = State::kStopped;
+      } else if (progress == Progress::kStopped) {
+        // About to receive a signal: it stops again at the first instruction of the handler.
+        Ptrace(PTRACE_CONT, tid, 0, static_cast<uint64_t>(signal));
+      }
+      if (thread->second == State::kAsked) waiting = tid;
+      ++thread;
+    }
+    if (waiting == 0) return absl::OkStatus();
+    if (absl::Now() > deadline) {
+      const absl::StatusOr<ThreadStatus> status = ReadThreadStatus(pid_, waiting);
+      return absl::DeadlineExceededError(
+          absl::StrCat("thread ", waiting, " of process ", pid_, " does not stop (state ",
+                       std::string(1, status.ok() ? status->state : '?'), "); try again"));
+    }
+    absl::SleepFor(kLookAgain);
+  }
+}
+
+std::vector<pid_t> ThreadControl::stopped() const {
+  std::vector<pid_t> stopped;
+  for (const auto& [tid, state] : threads_) {
+    if (state == State::kStopped) stopped.push_back(tid);
+  }
+  return stopped;
+}
+
+absl::StatusOr<user_regs_struct> ThreadControl::Registers(pid_t tid) const {
+  user_regs_struct registers;
+  if (ptrace(PTRACE_GETREGS, tid, nullptr, &registers) != 0) return PtraceError("GETREGS", tid);
+  return registers;
+}
+
+absl::Status ThreadControl::SetRegisters(pid_t tid, const user_regs_struct& registers) const {
+  if (ptrace(PTRACE_SETREGS, tid, nullptr, &registers) != 0) return PtraceError("SETREGS", tid);
+  return absl::OkStatus();
+}
+
+absl::Status ThreadControl::AwaitEvent(pid_t tid, int wanted, int request) {
+  const absl::Time deadline = absl::Now() + kCallTimeout;
+  while (absl::Now() < deadline) {
+    int event, signal;
+    const Progress progress = Poll(tid, event, signal);
+    if (progress == Progress::kGone || (progress == Progress::kRunning && IsDead(tid))) {
+      if (progress == Progress::kGone) threads_.erase(tid);
+      return absl::NotFoundError(absl::StrCat("process ", pid_, " ended meanwhile"));
+    }
+    if (progress == Progress::kRunning) {
+      absl::SleepFor(kLookAgain);
+      continue;
+    }
+    if (event == wanted || (event == 0 && signal == wanted)) return absl::OkStatus();
+    // All signals are blocked: this is an earlier request to stop that was still under way.
+    if (Ptrace(request, tid, 0, 0) != 0) return PtraceError("continue", tid);
+  }
+  threads_[tid] = State::kAsked;
+  return absl::DeadlineExceededError(
+      absl::StrCat("a system call of the tracer in thread ", tid, " does not return"));
+}
+
+absl::StatusOr<uint64_t> ThreadControl::Detour(pid_t tid, const user_regs_struct& saved,
+                                               int64_t number,
+                                               const std::vector<uint64_t>& arguments,
+                                               uint64_t instruction) {
+  user_regs_struct registers = saved;
+  registers.rip = instruction;
+  registers.rax = static_cast<uint64_t>(number);
+  registers.orig_rax = ~uint64_t{0};  // no restart of an interrupted call now
+  SetArguments(arguments, registers);
+  absl::Status status = SetRegisters(tid, registers);
+  // Once to the call's entry, once to its exit.
+  for (int i = 0; i < 2 && status.ok(); ++i) {
+    if (Ptrace(PTRACE_SYSCALL, tid, 0, 0) != 0) return PtraceError("SYSCALL", tid);
+    status = AwaitEvent(tid, kSystemCallStop, PTRACE_SYSCALL);
+  }
+  if (!status.ok()) return status;
+  const absl::StatusOr<user_regs_struct> after = Registers(tid);
+  if (!after.ok()) return after.status();
+  return after->rax;
+}
+
+absl::StatusOr<uint64_t> ThreadControl::SystemCall(const char* what, int64_t number,
+                                                   const std::vector<uint64_t>& arguments,
+                                                   uint64_t instruction) {
+  const std::vector<pid_t> candidates = stopped();
+  if (candidates.empty()) return absl::FailedPreconditionError("no thread is stopped");
+  const pid_t tid = candidates.front();
+  const absl::StatusOr<user_regs_struct> saved = Registers(tid);
+  if (!saved.ok()) return saved.status();
+  uint64_t mask = 0;
+  if (Ptrace(PTRACE_GETSIGMASK, tid, sizeof(mask), reinterpret_cast<uint64_t>(&mask)) != 0 ||
+      Ptrace(PTRACE_SETSIGMASK, tid, sizeof(mask), reinterpret_cast<uint64_t>(&kAllSignals)) != 0)
+    return PtraceError("SETSIGMASK", tid);
+  const absl::StatusOr<uint64_t> result = Detour(tid, *saved, number, arguments, instruction);
+  if (!result.ok()) return result.status();
+  absl::Status status = SetRegisters(tid, *saved);
+  Ptrace(PTRACE_SETSIGMASK, tid, sizeof(mask), reinterpret_cast<uint64_t>(&mask));
+  if (!status.ok()) return status;
+  // From here a call that was interrupted would not be restarted; from a stop by request it is.
+  Ptrace(PTRACE_INTERRUPT, tid, 0, 0);
+  if (Ptrace(PTRACE_CONT, tid, 0, 0) != 0) return PtraceError("CONT", tid);
+  status = AwaitEvent(tid, PTRACE_EVENT_STOP, PTRACE_CONT);
+  if (!status.ok()) return status;
+  const auto value = static_cast<int64_t>(*result);
+  if (value < 0 && value > -4096) {
+    return absl::ErrnoToStatus(static_cast<int>(-value),
+                               absl::StrCat(what, " inside process ", pid_));
+  }
+  return *result;
+}
+
+void ThreadControl::Resume() {
+  for (auto thread = threads_.begin(); thread != threads_.end();) {
+    if (thread->second == State::kStopped && Ptrace(PTRACE_DETACH, thread->first, 0, 0) == 0) {
+      thread = threads_.erase(thread);
+      continue;
+    }
+    // Killed meanwhile, or not stopped yet: Settle takes care of it.
+    thread->second = State::kAsked;
+    ++thread;
+  }
+  Settle();
+}
+
+bool ThreadControl::Settle() {
+  for (auto thread = threads_.begin(); thread != threads_.end();) {
+    const pid_t tid = thread->first;
+    int event, signal;
+    const Progress progress = Poll(tid, event, signal);
+    const bool gone = progress == Progress::kGone ||
+                      (progress == Progress::kRunning && tid == pid_ && IsDead(tid));
+    const bool let_go = progress == Progress::kStopped &&
+                        Ptrace(PTRACE_DETACH, tid, 0, static_cast<uint64_t>(signal)) == 0;
+    thread = gone || let_go ? threads_.erase(thread) : std::next(thread);
+  }
+  return threads_.empty();
+}
+
+}  // namespace flightrec::target

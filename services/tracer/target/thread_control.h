@@ -1,0 +1,82 @@
+// Stops the threads of a running process for a moment and lets them go on as if nothing had been:
+// interrupted system calls restart without EINTR, signals that came meanwhile are delivered, a
+// program that was stopped stays stopped.
+//
+// All methods are for one thread, which is the process's tracer meanwhile (ptrace). Never reaps the
+// process itself, only its threads. The process need not be a child.
+#ifndef SERVICES_TRACER_TARGET_THREAD_CONTROL_H_
+#define SERVICES_TRACER_TARGET_THREAD_CONTROL_H_
+
+#include <sys/types.h>
+#include <sys/user.h>
+
+#include <cstdint>
+#include <map>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "absl/types/optional.h"
+
+namespace flightrec::target {
+
+// Threads that have stopped wait at most this long for those that have not; then all go on, and
+// after a pause it is tried again. A thread in vfork cannot be stopped before its child runs
+// another program.
+inline constexpr absl::Duration kStopTimeout = absl::Milliseconds(100);
+inline constexpr absl::Duration kStopPause = absl::Milliseconds(20);
+inline constexpr int kStopAttempts = 25;
+
+class ThreadControl {
+ public:
+  explicit ThreadControl(pid_t pid) : pid_(pid) {}
+  ~ThreadControl();
+  ThreadControl(const ThreadControl&) = delete;
+  ThreadControl& operator=(const ThreadControl&) = delete;
+
+  // All threads; none is left that could start another. NOT_FOUND: the process has ended.
+  // FAILED_PRECONDITION: somebody else traces it, and who. PERMISSION_DENIED. DEADLINE_EXCEEDED: a
+  // thread does not stop.
+  absl::Status StopAll();
+  // Any one of them. Errors as above.
+  absl::Status StopOne();
+
+  std::vector<pid_t> stopped() const;
+  absl::StatusOr<user_regs_struct> Registers(pid_t tid) const;
+  absl::Status SetRegisters(pid_t tid, const user_regs_struct& registers) const;
+
+  // Makes one of the stopped threads run a system call; `instruction` is the address of a SYSCALL
+  // instruction that nothing else runs. `what` names it in the error, which has the code that fits
+  // errno.
+  absl::StatusOr<uint64_t> SystemCall(const char* what, int64_t number,
+                                      const std::vector<uint64_t>& arguments, uint64_t instruction);
+
+  void Resume();
+  // After Resume: lets go threads that did not stop in time, once they do. False: some are left,
+  // call it again soon.
+  bool Settle();
+
+ private:
+  enum class State { kAsked, kStopped };
+  enum class Progress { kRunning, kStopped, kGone };
+
+  absl::Status TryStop(bool all);
+  // False: it ended, or is not there any more.
+  absl::StatusOr<bool> Seize(pid_t tid);
+  absl::Status AwaitStops(absl::Time deadline);
+  // Takes the next stop of a thread. `signal` becomes the one it is about to receive, else 0.
+  Progress Poll(pid_t tid, int& event, int& signal);
+  bool IsDead(pid_t tid) const;
+  // Until the thread stops with this event. It has been told to go on.
+  absl::Status AwaitEvent(pid_t tid, int event, int request);
+  absl::StatusOr<uint64_t> Detour(pid_t tid, const user_regs_struct& saved, int64_t number,
+                                  const std::vector<uint64_t>& arguments, uint64_t instruction);
+
+  const pid_t pid_;
+  std::map<pid_t, State> threads_;
+};
+
+}  // namespace flightrec::target
+
+#endif  // SERVICES_TRACER_TARGET_THREAD_CONTROL_H_
