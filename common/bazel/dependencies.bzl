@@ -63,6 +63,7 @@ def flightrec_dependencies():
     _library("openssl")
     _library("rocksdb")
     _library("snappy")
+    _library("sqlite_amalgamation", members = ["LICENSE", "deps/sqlite3/sqlite3.c", "deps/sqlite3/sqlite3.h"])
     _library("unicorn")  # GPL: for tests only
     _library("zlib")
     _library("zstd")

@@ -32,6 +32,7 @@ LOCK = [
     "deb rules_java bazel-rules-java 4.0.0-2 0d05ed4e053d7c0d3ee0b4e77cdd93857d2757f34e031a8239323c8d0c218e18",
     "deb rules_proto bazel-rules-proto 4.0.0-3.20.0-2 adac2a0736ac8ea3a1e86b674c616ad76004b78a99765e6cc643aa4ba9c59e0b",
     "deb snappy libsnappy-dev 1.1.9-3 dcf07990ce31ee3469ffc2ce24e47d23398a432d1f0b9dbff71443e60ed6fde8",
+    "npm sqlite_amalgamation better-sqlite3 12.4.1 14398acbf00d1e8fe0a2753df7d4f15c13138e4b874f4e6e96791f65b4536d0d",
     "deb unicorn libunicorn-dev 2.0.1.post1-1+b1 61b7ddbf06dfda890122f2e49cccfa6a18a8fd3a731cb04d298d84e515feea3d",
     "deb zlib zlib1g-dev 1:1.2.13.dfsg-1 f9ce531f60cbd5df37996af9370e0171be96902a17ec2bdbd8d62038c354094f",
     "deb zstd libzstd-dev 1.5.4+dfsg2-5 5d079cf5f96b724c97a611630ea428a1ebe793746db7bbf6e1455803b962b4ea",
