@@ -1,6 +1,7 @@
 #include "services/tracer/stub/unwind_table.h"
 
 #include <cstddef>
+#include <cstring>
 
 #include "services/tracer/agent/state.h"
 #include "services/tracer/stub/code_buffer.h"
@@ -15,13 +16,19 @@ constexpr uint8_t kAdvance4 = 0x04;
 constexpr uint8_t kSameValue = 0x08;
 constexpr uint8_t kDefCfa = 0x0C;
 constexpr uint8_t kDefCfaOffset = 0x0E;
+constexpr uint8_t kDefCfaExpression = 0x0F;
 constexpr uint8_t kExpression = 0x10;
 constexpr uint8_t kValueExpression = 0x16;
 constexpr uint8_t kOffset = 0x80;   // | register
 constexpr uint8_t kRestore = 0xC0;  // | register
-constexpr uint8_t kOpLit1 = 0x31;
-constexpr uint8_t kOpMinus = 0x1C;
+constexpr uint8_t kOpDeref = 0x06;
+constexpr uint8_t kOpConst1s = 0x09;
+constexpr uint8_t kOpConst8u = 0x0E;
+constexpr uint8_t kOpAnd = 0x1A;
+constexpr uint8_t kOpNe = 0x2E;
+constexpr uint8_t kOpPlus = 0x22;
 constexpr uint8_t kOpBreg3 = 0x73;
+constexpr uint8_t kOpBreg7 = 0x77;
 constexpr uint8_t kRbx = 3;
 constexpr uint8_t kRsp = 7;
 constexpr uint8_t kReturn = 16;
@@ -37,25 +44,44 @@ void Close(CodeBuffer& code, size_t start) {
   code.Bind(start - 4);
 }
 
-// Return address and rbx are in the shadow entry rbx points to; the stack
-// pointer is behind the place of the return address.
-//
-// The stub's frame is empty, so its CFA would be that of the frame below. The
-// unwinder tells frames apart by CFA and aborts if two are equal: in these rows
-// the CFA is one more than the stack pointer of the caller, which gets a rule
-// of its own.
-constexpr uint8_t kDistinct = 1;
-
-void InEntry(CodeBuffer& code) {
-  static_assert(offsetof(agent::ShadowEntry, return_address) == 0);
-  static_assert(offsetof(agent::ShadowEntry, caller_rbx) == 16);
-  code.Bytes({kExpression, kReturn, 2, kOpBreg3, 0});
-  code.Bytes({kExpression, kRbx, 2, kOpBreg3, 16});
-  code.Bytes({kValueExpression, kRsp, 2, kOpLit1, kOpMinus});
+// Where every stub is returned to; no other code has these bytes behind a call.
+uint64_t BytesAtReturn() {
+  static const uint64_t bytes = [] {
+    uint64_t word = 0;
+    std::memcpy(&word, EmitStub(StubSpec(), LaneGeometry()).data() + Places().returned,
+                sizeof(word));
+    return word;
+  }();
+  return bytes;
 }
 
-// The usual rules; the CFA of their rows has no kDistinct.
-void OnStack(CodeBuffer& code) {
+// Return address and rbx are in the shadow entry rbx points to; the stack
+// pointer is behind the place of the return address, `distance` above rsp.
+//
+// The stub's frame is empty, so its CFA would be that of the frame below. The
+// unwinder tells frames apart by CFA and aborts if that of a handler's frame
+// comes twice: the CFA here is one more than the stack pointer of the caller.
+// After tail calls a stub returns to the next one, all with empty frames: only
+// the last of them, which does not return to a stub, adds the one.
+void CfaInEntry(CodeBuffer& code, uint8_t distance) {
+  constexpr uint8_t kLength = 17;
+  code.Bytes({kDefCfaExpression, kLength, kOpBreg7, distance});
+  code.Bytes({kOpBreg3, 0, kOpDeref, kOpDeref, kOpConst8u}).U64(BytesAtReturn());
+  code.Bytes({kOpNe, kOpPlus});
+}
+
+void InEntry(CodeBuffer& code, uint8_t distance) {
+  static_assert(offsetof(agent::ShadowEntry, return_address) == 0);
+  static_assert(offsetof(agent::ShadowEntry, caller_rbx) == 16);
+  CfaInEntry(code, distance);
+  code.Bytes({kExpression, kReturn, 2, kOpBreg3, 0});
+  code.Bytes({kExpression, kRbx, 2, kOpBreg3, 16});
+  code.Bytes({kValueExpression, kRsp, 3, kOpConst1s, 0xF8, kOpAnd});
+}
+
+// The usual rules.
+void OnStack(CodeBuffer& code, uint8_t distance) {
+  code.Bytes({kDefCfa, kRsp, distance});
   code.Bytes({kOffset | kReturn, 1, kSameValue, kRbx});
   code.Bytes({kRestore | kRsp});
 }
@@ -65,10 +91,13 @@ class Rows {
  public:
   explicit Rows(CodeBuffer& code) : code_(code) {}
 
-  void At(uint32_t place, uint8_t cfa_offset) {
+  void Advance(uint32_t place) {
     code_.Bytes({kAdvance4}).U32(place - place_);
-    code_.Bytes({kDefCfaOffset, cfa_offset});
     place_ = place;
+  }
+  void At(uint32_t place, uint8_t cfa_offset) {
+    Advance(place);
+    code_.Bytes({kDefCfaOffset, cfa_offset});
   }
 
  private:
@@ -88,23 +117,26 @@ void StubRows(CodeBuffer& code) {
   rows.At(places.popped_rdx, 24);
   rows.At(places.popped_rax, 16);
   rows.At(places.call, 0);
+  // The slow part comes here too, and has used the place of the saved rbx.
+  code.Bytes({kExpression, kRbx, 2, kOpBreg3, 16});
   // An unwinder looks for the return address - 1, inside the call.
-  rows.At(places.call + 1, kDistinct);
-  InEntry(code);
+  rows.Advance(places.call + 1);
+  InEntry(code, 0);
   for (uint32_t i = 0; i <= 4; ++i) {
-    rows.At(places.made_room + i, static_cast<uint8_t>(8 + 8 * i + kDistinct));
+    rows.Advance(places.made_room + i);
+    CfaInEntry(code, static_cast<uint8_t>(8 + 8 * i));
   }
-  rows.At(places.restored_rbx, 40);
-  OnStack(code);
+  rows.Advance(places.restored_rbx);
+  OnStack(code, 40);
   // pop rsi, rdx, rcx, rax at the end of the exit.
   const uint32_t pops = places.slow_exit - 5;
   for (uint32_t i = 1; i <= 4; ++i) {
     rows.At(pops + i, static_cast<uint8_t>(40 - 8 * i));
   }
-  rows.At(places.slow_exit, 40 + kDistinct);
-  InEntry(code);
-  rows.At(places.slow_entry, 32);
-  OnStack(code);
+  rows.Advance(places.slow_exit);
+  InEntry(code, 40);
+  rows.Advance(places.slow_entry);
+  OnStack(code, 32);
   saved_rbx();
 }
 
@@ -133,8 +165,7 @@ UnwindTable EmitUnwindTable(uint64_t address, uint64_t low, uint64_t high) {
   const uint64_t region_fde = code.here();
   const size_t region = Open(code);
   code.U32(code.here() - cie_address).U64(low).U64(high - low);
-  code.Bytes({kDefCfaOffset, kDistinct});
-  InEntry(code);
+  InEntry(code, 0);
   Close(code, region);
   code.U32(0).U32(0);
 
