@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "absl/strings/str_format.h"
+#include "services/tracer/patch/entry_shape.h"
 #include "services/tracer/patch/instruction.h"
 #include "services/tracer/patch/site.h"
 
@@ -17,7 +18,7 @@ using symbols::Module;
 using symbols::Segment;
 
 constexpr uint8_t kInside = 1;  // one of the last 4 bytes of a patch
-constexpr uint8_t kEntry = 2;   // a function or the start of its patch
+constexpr uint8_t kEntry = 2;   // a function or the start of one of its patch places
 
 constexpr uint8_t kCallOpcode = 0xe8;
 constexpr uint64_t kMaxInstructionBytes = 15;
@@ -122,11 +123,6 @@ struct CodeScan::Marks {
   }
 };
 
-uint64_t PatchAddress(const Module& module, const Function& function) {
-  const bool landing_pad = StartsWithEndbr64(module.BytesAt(function.offset));
-  return function.offset + (landing_pad ? kEndbr64Bytes : 0);
-}
-
 std::string Reference::Text() const {
   switch (kind) {
     case ReferenceKind::kBranch:
@@ -155,8 +151,13 @@ const Reference* CodeScan::Inside(uint64_t patch_address) const {
   return FirstIn(inside_, patch_address + 1, patch_address + kPatchBytes);
 }
 
-const Reference* CodeScan::LoopToEntry(const Function& function) const {
-  return FirstIn(loops_, function.offset, PatchAddress(module_, function) + 1);
+const Reference* CodeScan::LoopToEntry(const Function& function, uint64_t patch_address) const {
+  // The jump over an XRay sled comes before the patch: it is no loop.
+  auto loop = std::lower_bound(loops_.begin(), loops_.end(), function.offset, TargetBefore);
+  for (; loop != loops_.end() && loop->target <= patch_address; ++loop) {
+    if (loop->source >= patch_address) return &*loop;
+  }
+  return nullptr;
 }
 
 const Reference* CodeScan::ContinuesAnother(const Function& function) const {
@@ -191,10 +192,11 @@ std::vector<CodeScan::Marks> CodeScan::MarkPatches() const {
     marks.bytes.resize(segment.bytes.size());
     for (const Function& function : module_.functions) {
       if (!segment.Contains(function.offset)) continue;
-      const uint64_t patch = PatchAddress(module_, function);
       marks.Set(function.offset, kEntry);
-      marks.Set(patch, kEntry);
-      for (uint64_t i = 1; i < kPatchBytes; ++i) marks.Set(patch + i, kInside);
+      for (const PatchPlace& place : FindPatchPlaces(module_, function)) {
+        marks.Set(place.address, kEntry);
+        for (uint64_t i = 1; i < kPatchBytes; ++i) marks.Set(place.address + i, kInside);
+      }
     }
     all.push_back(std::move(marks));
   }

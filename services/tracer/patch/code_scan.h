@@ -15,9 +15,6 @@
 
 namespace flightrec::patch {
 
-// Where the jump into the stub would be written: behind an endbr64.
-uint64_t PatchAddress(const symbols::Module& module, const symbols::Function& function);
-
 enum class ReferenceKind : uint8_t {
   kBranch,      // a direct branch or call at `source`
   kTableEntry,  // the entry at `source` of a table used by position
@@ -42,11 +39,11 @@ class CodeScan {
   explicit CodeScan(const symbols::Module& module);
 
   // A reference to an address strictly inside the 5 bytes from `patch_address`,
-  // or nullptr. Known only for patch addresses of the module's functions.
+  // or nullptr. Known only for the patch places of the module's functions.
   const Reference* Inside(uint64_t patch_address) const;
 
-  // A jump of the function to its own start, or nullptr.
-  const Reference* LoopToEntry(const symbols::Function& function) const;
+  // A jump of the function to its own start, up to the patch, or nullptr.
+  const Reference* LoopToEntry(const symbols::Function& function, uint64_t patch_address) const;
 
   // A conditional jump of another function to the start of this one, or
   // nullptr. Some compilers make tail calls so; without a symbol it is a cold

@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "services/tracer/patch/code_scan.h"
+#include "services/tracer/patch/entry_shape.h"
 #include "services/tracer/patch/instruction.h"
 
 namespace flightrec::patch {
@@ -39,11 +40,16 @@ absl::optional<Problem> EntryProblem(const Module& module, const Function& funct
                  absl::StrFormat("it is inside the code that starts at %#x", range.offset)};
 }
 
-absl::optional<Problem> InstructionProblem(const Instruction& instruction, uint64_t address,
+// `bytes` start with the instruction; it ends `end` bytes behind the patch.
+absl::optional<Problem> InstructionProblem(const Instruction& instruction,
+                                           absl::Span<const uint8_t> bytes, uint64_t address,
                                            uint32_t end) {
   if (const auto why = instruction.NotMovable()) {
     return Problem{RefusalReason::kUnrelocatable,
                    absl::StrCat(instruction.Text(address), ": ", *why)};
+  }
+  if (StartsWithXrayExit(bytes)) {
+    return Problem{RefusalReason::kTooShort, "the program's XRay runtime may rewrite its end"};
   }
   const Flow flow = instruction.flow();
   const bool is_call = flow == Flow::kCall || flow == Flow::kIndirectCall;
@@ -63,13 +69,13 @@ absl::optional<Problem> DisplaceCode(absl::Span<const uint8_t> bytes, uint64_t s
     if (site.length >= size) {
       return Problem{RefusalReason::kTooShort, absl::StrCat(size, " bytes, then it runs on")};
     }
-    if (!DecodeInstruction(bytes.subspan(site.length), instruction) ||
-        site.length + instruction.length() > size) {
+    const auto at = bytes.subspan(site.length);
+    if (!DecodeInstruction(at, instruction) || site.length + instruction.length() > size) {
       return Problem{RefusalReason::kUndecodable, absl::StrCat("at byte ", site.length)};
     }
     const uint64_t address = site.address + site.length;
     site.length += instruction.length();
-    if (auto problem = InstructionProblem(instruction, address, site.length)) {
+    if (auto problem = InstructionProblem(instruction, at, address, site.length)) {
       return problem;
     }
     ended = instruction.EndsPrologue();
@@ -141,32 +147,44 @@ absl::optional<Problem> ReferenceProblem(const CodeScan& scan, const Function& f
   if (const Reference* inside = scan.Inside(patch)) {
     return Problem{RefusalReason::kJumpIntoPrologue, inside->Text()};
   }
-  if (const Reference* loop = scan.LoopToEntry(function)) {
+  if (const Reference* loop = scan.LoopToEntry(function, patch)) {
     return Problem{RefusalReason::kLoopsToEntry, loop->Text()};
   }
   return absl::nullopt;
 }
 
-absl::optional<Problem> FillSite(const Module& module, const CodeScan& scan,
-                                 const Function& function, Site& site) {
+// What does not depend on where the patch goes.
+absl::optional<Problem> FunctionProblem(const Module& module, const CodeScan& scan,
+                                        const Function& function, uint32_t index) {
   const symbols::Segment* segment = module.SegmentAt(function.offset);
   if (segment == nullptr || !segment->executable) {
     return Problem{RefusalReason::kNotInCode, absl::StrFormat("at %#x", function.offset)};
   }
   if (auto problem = EntryProblem(module, function)) return problem;
-  if (scan.Nested(site.function)) {
+  if (scan.Nested(index)) {
     return Problem{RefusalReason::kNotAFunctionEntry, "it is inside another function"};
   }
+  return absl::nullopt;
+}
+
+absl::optional<Problem> FillSite(const Module& module, const CodeScan& scan,
+                                 const Function& function, const PatchPlace& place, Site& site) {
   site.entry = function.offset;
-  site.address = PatchAddress(module, function);
+  site.address = place.address;
   const uint64_t skipped = site.address - site.entry;
   if (function.size <= skipped) {
     return Problem{RefusalReason::kTooShort, absl::StrCat(function.size, " bytes")};
   }
   const auto bytes = module.BytesAt(site.address);
   const uint64_t size = function.size - skipped;
-  if (auto problem = DisplaceCode(bytes, size, site)) return problem;
-  if (auto problem = DisplacePadding(bytes, scan, site)) return problem;
+  if (place.sled_bytes != 0) {
+    if (size < place.sled_bytes) return Problem{RefusalReason::kTooShort, "its sled is cut off"};
+    site.sled = true;
+    site.length = site.code_length = place.sled_bytes;
+  } else {
+    if (auto problem = DisplaceCode(bytes, size, site)) return problem;
+    if (auto problem = DisplacePadding(bytes, scan, site)) return problem;
+  }
   if (auto problem = ReferenceProblem(scan, function, site.address)) {
     return problem;
   }
@@ -207,12 +225,16 @@ std::variant<Site, Refusal> Planner::PlanSite(uint32_t function, NamePolicy name
       return Refusal{function, *reason, candidate.symbol};
     }
   }
-  Site site;
-  site.function = function;
-  if (auto problem = FillSite(module_, *scan_, candidate, site)) {
-    return Refusal{function, problem->reason, std::move(problem->detail)};
+  auto problem = FunctionProblem(module_, *scan_, candidate, function);
+  if (!problem.has_value()) {
+    for (const PatchPlace& place : FindPatchPlaces(module_, candidate)) {
+      Site site;
+      site.function = function;
+      problem = FillSite(module_, *scan_, candidate, place, site);
+      if (!problem.has_value()) return site;
+    }
   }
-  return site;
+  return Refusal{function, problem->reason, std::move(problem->detail)};
 }
 
 PlanResult Planner::Plan(absl::Span<const uint32_t> functions) const {

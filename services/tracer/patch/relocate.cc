@@ -82,9 +82,11 @@ absl::StatusOr<RelocatedPrologue> Relocator::Run() {
                           site_.address, offset));
     }
     result_.landmarks.push_back({offset, static_cast<uint32_t>(result_.code.size())});
-    absl::Status moved = Move(instruction, offset);
-    if (!moved.ok()) return moved;
-    ended = instruction.EndsPrologue();
+    if (!site_.sled) {
+      absl::Status moved = Move(instruction, offset);
+      if (!moved.ok()) return moved;
+      ended = instruction.EndsPrologue();
+    }
     offset += instruction.length();
   }
   if (!ended) JumpBack(source_ + site_.code_length);

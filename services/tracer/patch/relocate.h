@@ -28,7 +28,8 @@ struct RelocatedPrologue {
   // The displaced instructions fixed up for the destination, then a jump to
   // address + length in the process. A call is `push original return address;
   // jmp callee`, so its callee and any unwinder see the original address.
-  // Flags and all registers are as the original leaves them.
+  // Flags and all registers are as the original leaves them. Of a sled nothing
+  // is left but the jump.
   std::vector<uint8_t> code;
   std::vector<Landmark> landmarks;  // one per displaced instruction, in order
 };

@@ -41,7 +41,8 @@ absl::StatusOr<capture::v1::PlanProbesResponse> PlanExecutable(
     for (const patch::Site& site : plan.sites) {
       capture::v1::PlannedProbe* probe = response.add_probes();
       *probe->mutable_function() = ToProto(*module, module->functions[site.function]);
-      probe->set_method(capture::v1::PROBE_METHOD_INLINE);
+      probe->set_method(site.sled ? capture::v1::PROBE_METHOD_SLED
+                                  : capture::v1::PROBE_METHOD_INLINE);
     }
     refusals.Add(*module, plan.refusals);
   }

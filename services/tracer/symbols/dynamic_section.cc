@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "absl/strings/string_view.h"
 #include "services/tracer/symbols/byte_cursor.h"
 
 // Not in the elf.h of older C libraries.
@@ -19,6 +20,8 @@ namespace {
 struct DynamicTables {
   uint64_t rela = 0, rela_size = 0;  // vaddr, bytes
   uint64_t relr = 0, relr_size = 0;
+  uint64_t plt_rela = 0, plt_rela_size = 0;
+  uint64_t symbols = 0;
   uint64_t strings = 0;
   uint64_t soname = 0;
   bool has_soname = false;
@@ -36,6 +39,9 @@ DynamicTables ReadTables(absl::Span<const uint8_t> bytes) {
     if (tag == DT_RELASZ) tables.rela_size = value;
     if (tag == DT_RELR) tables.relr = value;
     if (tag == DT_RELRSZ) tables.relr_size = value;
+    if (tag == DT_JMPREL) tables.plt_rela = value;
+    if (tag == DT_PLTRELSZ) tables.plt_rela_size = value;
+    if (tag == DT_SYMTAB) tables.symbols = value;
     if (tag == DT_STRTAB) tables.strings = value;
     if (tag == DT_FLAGS_1) tables.is_program = (value & DF_1_PIE) != 0;
     if (tag == DT_SONAME) {
@@ -58,13 +64,35 @@ void AddCodePointer(uint64_t address, Module& module) {
   }
 }
 
-void ReadRela(absl::Span<const uint8_t> bytes, Module& module) {
+absl::string_view TextAt(const Module& module, uint64_t vaddr) {
+  const auto bytes = module.BytesAt(vaddr);
+  const char* text = reinterpret_cast<const char*>(bytes.data());
+  return bytes.empty() ? absl::string_view() : absl::string_view(text, strnlen(text, bytes.size()));
+}
+
+// A word filled with a symbol's address.
+void AddSlot(const DynamicTables& tables, const Elf64_Rela& entry, Module& module) {
+  ByteCursor cursor(module.BytesAt(tables.symbols + ELF64_R_SYM(entry.r_info) * sizeof(Elf64_Sym)));
+  const Elf64_Sym symbol = cursor.Read<Elf64_Sym>();
+  if (cursor.failed() || !IsProfilerName(TextAt(module, tables.strings + symbol.st_name))) return;
+  module.profiler_slots.push_back(entry.r_offset);
+}
+
+void ReadRela(const DynamicTables& tables, absl::Span<const uint8_t> bytes, Module& module) {
   ByteCursor cursor(bytes);
   while (true) {
     const Elf64_Rela entry = cursor.Read<Elf64_Rela>();
     if (cursor.failed()) return;
-    if (ELF64_R_TYPE(entry.r_info) == R_X86_64_RELATIVE) {
-      AddCodePointer(static_cast<uint64_t>(entry.r_addend), module);
+    switch (ELF64_R_TYPE(entry.r_info)) {
+      case R_X86_64_RELATIVE:
+        AddCodePointer(static_cast<uint64_t>(entry.r_addend), module);
+        break;
+      case R_X86_64_GLOB_DAT:
+      case R_X86_64_JUMP_SLOT:
+        AddSlot(tables, entry, module);
+        break;
+      default:
+        break;
     }
   }
 }
@@ -101,11 +129,11 @@ void ReadDynamicSection(uint64_t vaddr, Module& module) {
   const DynamicTables tables = ReadTables(module.BytesAt(vaddr));
   module.is_program |= tables.is_program;
   if (tables.has_soname) {
-    const auto name = module.BytesAt(tables.strings + tables.soname);
-    const char* text = reinterpret_cast<const char*>(name.data());
-    if (!name.empty()) module.soname.assign(text, strnlen(text, name.size()));
+    module.soname = std::string(TextAt(module, tables.strings + tables.soname));
   }
-  ReadRela(Table(module, tables.rela, tables.rela_size), module);
+  ReadRela(tables, Table(module, tables.rela, tables.rela_size), module);
+  ReadRela(tables, Table(module, tables.plt_rela, tables.plt_rela_size), module);
+  std::sort(module.profiler_slots.begin(), module.profiler_slots.end());
   ReadRelr(Table(module, tables.relr, tables.relr_size), module);
   std::vector<uint64_t>& pointers = module.code_pointers;
   std::sort(pointers.begin(), pointers.end());

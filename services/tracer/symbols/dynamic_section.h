@@ -1,6 +1,6 @@
-// Reads what a module's dynamic section says: its soname and the pointers into
-// its own code that the loader will relocate. Pure functions, thread-safe;
-// damaged tables give fewer results.
+// Reads what a module's dynamic section says: its soname, the pointers into its
+// own code that the loader will relocate, and where profilers are called from. Pure functions,
+// thread-safe; damaged tables give fewer results.
 
 #ifndef SERVICES_TRACER_SYMBOLS_DYNAMIC_SECTION_H_
 #define SERVICES_TRACER_SYMBOLS_DYNAMIC_SECTION_H_
@@ -11,8 +11,9 @@
 
 namespace flightrec::symbols {
 
-// `vaddr` is PT_DYNAMIC's. Fills soname, code_pointers and, for a
-// position independent program, is_program; needs segments.
+// `vaddr` is PT_DYNAMIC's. Fills soname, code_pointers,
+// profiler_slots and, for a position independent program, is_program; needs
+// segments.
 void ReadDynamicSection(uint64_t vaddr, Module& module);
 
 }  // namespace flightrec::symbols

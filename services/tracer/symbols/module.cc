@@ -26,6 +26,10 @@ int64_t Module::FunctionAt(uint64_t address) const {
   return (after - 1) - functions.begin();
 }
 
+bool IsProfilerName(absl::string_view symbol) {
+  return symbol == "__fentry__" || symbol == "mcount" || symbol == "_mcount";
+}
+
 std::string Module::Basename() const { return path.substr(path.find_last_of('/') + 1); }
 
 }  // namespace flightrec::symbols

@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 
 namespace flightrec::symbols {
@@ -57,6 +58,9 @@ struct CodeRange {
   bool starts_at_call = true;
 };
 
+// __fentry__, mcount, _mcount: what -mfentry and -pg make functions call.
+bool IsProfilerName(absl::string_view symbol);
+
 struct Module {
   std::string path;
   std::string soname;             // DT_SONAME or empty
@@ -74,6 +78,9 @@ struct Module {
   // Addends of RELATIVE relocations that point into code, sorted: pointers to
   // functions and to labels that appear in data.
   std::vector<uint64_t> code_pointers;
+  // Words that the loader fills with the address of a profiler's entry function
+  // (IsProfilerName), sorted.
+  std::vector<uint64_t> profiler_slots;
 
   // The part of the segment's file content that starts at `address`; empty when
   // the address has no content.
