@@ -7,6 +7,7 @@
 #include "services/tracer/agent/shadow_stack.h"
 #include "services/tracer/agent/state.h"
 #include "services/tracer/agent/thread.h"
+#include "services/tracer/lane/slot_registry.h"
 
 namespace flightrec::agent {
 namespace {
@@ -31,6 +32,11 @@ ShadowEntry* Push(const AgentState& state, ThreadBlock& block, const StubDescrip
   // Release: the tracer takes an entry with a start for complete.
   __atomic_store_n(&shared->start_ticks, ReadTicks(), __ATOMIC_RELEASE);
   return entry;
+}
+
+// A slot was released since this thread was refused.
+bool MayTryAgain(const AgentState& state, const ThreadBlock& block) {
+  return block.kind == kRefused && block.releases != lane::Releases(Header(state));
 }
 
 bool IsInShadows(const AgentState& state, const ShadowEntry* entry) {
@@ -72,7 +78,7 @@ extern "C" ShadowEntry* SlowEntry(const AgentState* state, const StubDescriptor*
   // A static program before it has set up its thread-local storage.
   if (thread_pointer == 0) return nullptr;
   ThreadBlock* block = CurrentBlock();
-  if (block->owner != thread_pointer) {
+  if (block->owner != thread_pointer || MayTryAgain(*state, *block)) {
     block = Register(*state, thread_pointer, slot);
   }
   if (block == nullptr || block->kind != kRegistered) {
@@ -80,6 +86,7 @@ extern "C" ShadowEntry* SlowEntry(const AgentState* state, const StubDescriptor*
     __atomic_fetch_add(&Header(*state)->refused_calls, 1, __ATOMIC_RELAXED);
     return nullptr;
   }
+  if (!lane::IsActive(*Control(*block))) Announce(*state, *block);
   PopDead(*state, *block, slot);
   if (block->top >= block->shadow_limit && !GrowShadow(*state, *block)) {
     CountDrop(*state, *block, stub->function_index, &Control(*block)->dropped_depth);
@@ -97,6 +104,7 @@ extern "C" ExitResult SlowExit(const AgentState* state, ShadowEntry* claimed, ui
   const bool own = block->kind == kRegistered && block->owner == ReadFsBase() &&
                    entry > At(block->shadow_base) && entry < At(block->top);
   if (own) {
+    if (!lane::IsActive(*Control(*block))) Announce(*state, *block);
     PopReturning(*state, *block, entry, slot, end_ticks);
     return result;
   }

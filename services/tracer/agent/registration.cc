@@ -1,9 +1,9 @@
 #include "services/tracer/agent/registration.h"
 
 #include "common/path/path.h"
-#include "services/tracer/agent/stack_bounds.h"
 #include "services/tracer/agent/system_call.h"
 #include "services/tracer/agent/thread.h"
+#include "services/tracer/lane/slot_registry.h"
 
 namespace flightrec::agent {
 namespace {
@@ -22,27 +22,6 @@ uint64_t Min(uint64_t a, uint64_t b) { return a < b ? a : b; }
 
 void SetGsBase(ThreadBlock* block) { asm volatile("wrgsbase %0" : : "r"(block) : "memory"); }
 
-uint64_t ClaimSlot(const AgentState& state) {
-  for (uint64_t slot = 0; slot < state.slot_count; ++slot) {
-    auto* control = reinterpret_cast<lane::SlotControl*>(state.slots + slot * state.slot_bytes);
-    // A page of a file hole reads as zeros, so looking takes no memory.
-    if (__atomic_load_n(&control->state, __ATOMIC_RELAXED) != lane::kFree) {
-      continue;
-    }
-    if (!Populate(state.slots + slot * state.slot_bytes, state.drops_offset + state.drops_bytes)) {
-      return ~uint64_t{0};
-    }
-    uint32_t expected = lane::kFree;
-    // Acquire: pairs with the tracer's release of kFree; it has finished with
-    // what the slot's former thread left.
-    if (__atomic_compare_exchange_n(&control->state, &expected, lane::kClaimed, false,
-                                    __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)) {
-      return slot;
-    }
-  }
-  return state.slot_count;
-}
-
 // Leaves the stack of the slot's former thread empty.
 void ClearShadow(const AgentState& state, ThreadBlock& block) {
   ShadowEntry* root = At(block.shadow_base);
@@ -52,66 +31,104 @@ void ClearShadow(const AgentState& state, ThreadBlock& block) {
   }
 }
 
-StackBounds OwnStack(const AgentState& state, uint64_t thread_pointer, uint64_t stack) {
-  // The first thread's stack grows: its present mapping is too small.
-  if (state.main_thread_stack_low <= stack && stack < state.main_thread_stack_high) {
-    return {state.main_thread_stack_low, state.main_thread_stack_high};
-  }
-  return FindStackBounds(stack, thread_pointer);
+// __builtin_prefetch would be removed together with the function around it. Processors without the
+// instruction take it for a nop; an address without memory is left alone.
+inline void PrefetchToWrite(const void* address) {
+  asm volatile("prefetchw %0" : : "m"(*static_cast<const char*>(address)));
 }
 
+// What the thread touches from here to the end of its first call: a dozen lines of six pages that
+// no cache has, which together cost little more than one of them.
+void Prefetch(const AgentState& state, uint64_t slot, const ThreadBlock* block) {
+  const uint64_t base = state.slots + slot * state.slot_bytes;
+  const auto* control = reinterpret_cast<const lane::SlotControl*>(base);
+  PrefetchToWrite(block);
+  PrefetchToWrite(&block->kind);
+  PrefetchToWrite(control);
+  PrefetchToWrite(&control->head);
+  PrefetchToWrite(&control->tail);
+  PrefetchToWrite(At(state.shadows + slot * state.slot_bytes));
+  PrefetchToWrite(At(base + state.shadow_offset));
+  PrefetchToWrite(At(base + state.ring_offset));
+}
+
+// `stack` is an address on the thread's stack; bounds are looked up when they are needed.
 bool FillSlot(const AgentState& state, uint64_t slot, ThreadBlock& block, uint64_t thread_pointer,
               uint64_t stack) {
   const uint64_t base = state.slots + slot * state.slot_bytes;
-  auto* control = reinterpret_cast<lane::SlotControl*>(base);
+  // Control page and drop counters. Reading them in a file hole would take memory too.
+  if (block.control == 0 && !Populate(base, state.drops_offset + state.drops_bytes)) return false;
   block.control = base;
+  lane::SlotControl* control = Control(block);
+  lane::BeginSlot(control);
   block.shadow_base = state.shadows + slot * state.slot_bytes;
   if (block.top != 0) ClearShadow(state, block);
   block.top = block.shadow_base + sizeof(ShadowEntry);
-  if (block.shadow_limit == 0) block.shadow_limit = block.shadow_base;
-  if (block.shadow_limit == block.shadow_base && !GrowShadow(state, block)) {
-    return false;
-  }
+  block.shadow_limit = block.shadow_base + control->shadow_populated;
+  if (control->shadow_populated == 0 && !GrowShadow(state, block)) return false;
   ShadowEntry* root = At(block.shadow_base);
   root->slot = kRootSlot;
   Shared(state, root)->path = kRootPath;
   if (control->ring_populated == 0 && !GrowRing(state, block)) return false;
   const uint64_t head = __atomic_load_n(&control->head, __ATOMIC_RELAXED);
   block.reserved = head;
-  block.ring_limit = head;  // the first exit finds out
+  const uint64_t limit = lane::WriteLimit(RingOf(state, block));
+  // In its first lap the ring ends where its memory does.
+  block.ring_limit =
+      control->ring_populated < state.ring_bytes ? Min(limit, control->ring_populated) : limit;
   block.next_ordinal = 1;
   block.kind = kRegistered;
-  const StackBounds bounds = OwnStack(state, thread_pointer, stack);
-  block.stack_low = bounds.low;
-  block.stack_high = bounds.high;
+  block.stack_low = stack;
+  block.stack_high = 0;
   block.owner = thread_pointer;
-  control->tid = static_cast<uint32_t>(SystemCall(kSysGettid));
-  control->thread_pointer = thread_pointer;
-  control->start_ticks = ReadTicks();
-  // Relaxed: the number only has to be unique and in order.
-  control->thread_ordinal =
-      1 + __atomic_fetch_add(&Header(state)->thread_ordinals, 1, __ATOMIC_RELAXED);
-  // Release: pairs with the tracer's acquire of kActive.
-  __atomic_store_n(&control->state, lane::kActive, __ATOMIC_RELEASE);
   return true;
 }
 
 // Thread pointers of living threads differ, so a refused block with this one is
-// a dead thread's.
-ThreadBlock* Refuse(const AgentState& state, uint64_t thread_pointer, uint64_t* count) {
+// a dead thread's, or this thread's that tries again.
+ThreadBlock* Refuse(const AgentState& state, uint64_t thread_pointer, uint64_t releases,
+                    uint64_t* count) {
+  constexpr uint64_t kScatter = 0x9E3779B97F4A7C15u;
+  constexpr int kIndexShift = 64 - 10;
+  static_assert(kRefusedBlocks == 1u << 10);
+  ThreadBlock* own = CurrentBlock();
+  if (own->kind == kRefused && own->owner == thread_pointer) {
+    own->releases = releases;
+    return own;
+  }
   __atomic_fetch_add(count, 1, __ATOMIC_RELAXED);
+  const uint64_t first = (thread_pointer * kScatter) >> kIndexShift;
   for (uint64_t i = 0; i < kRefusedBlocks; ++i) {
-    ThreadBlock* block = BlockAt(state, kFirstSlotBlock + state.slot_count + i);
+    const uint64_t place = (first + i) % kRefusedBlocks;
+    ThreadBlock* block = BlockAt(state, kFirstSlotBlock + state.slot_count + place);
     uint64_t expected = 0;
     if (__atomic_compare_exchange_n(&block->owner, &expected, thread_pointer, false,
                                     __ATOMIC_RELAXED, __ATOMIC_RELAXED) ||
         expected == thread_pointer) {
       block->kind = kRefused;
+      block->releases = releases;
       SetGsBase(block);
+      if (place < lane::kMaxRefusedTids) {
+        __atomic_store_n(&Header(state)->refused_tids[place],
+                         static_cast<uint32_t>(SystemCall(kSysGettid)), __ATOMIC_RELAXED);
+      }
       return block;
     }
   }
   return nullptr;
+}
+
+void Activate(const AgentState& state, const ThreadBlock& block, uint32_t tid) {
+  lane::ActivateSlot(Header(state), Control(block), tid, block.owner, ReadTicks());
+}
+
+void LeaveRefused(const AgentState& state, ThreadBlock* block) {
+  const uint64_t place =
+      static_cast<uint64_t>(block - BlockAt(state, kFirstSlotBlock + state.slot_count));
+  if (place < lane::kMaxRefusedTids) {
+    __atomic_store_n(&Header(state)->refused_tids[place], 0, __ATOMIC_RELAXED);
+  }
+  __atomic_store_n(&block->owner, 0, __ATOMIC_RELAXED);
 }
 
 }  // namespace
@@ -123,6 +140,7 @@ bool GrowShadow(const AgentState& state, ThreadBlock& block) {
   const auto shared = reinterpret_cast<uint64_t>(Shared(state, At(block.shadow_limit)));
   if (!Populate(shared, bytes)) return false;
   block.shadow_limit += bytes;
+  Control(block)->shadow_populated += bytes;
   return true;
 }
 
@@ -137,23 +155,33 @@ bool GrowRing(const AgentState& state, const ThreadBlock& block) {
 }
 
 ThreadBlock* Register(const AgentState& state, uint64_t thread_pointer, uint64_t stack) {
-  const uint64_t slot = ClaimSlot(state);
-  if (slot == ~uint64_t{0}) {
-    return Refuse(state, thread_pointer, &Header(state)->refused_by_memory);
-  }
-  if (slot == state.slot_count) {
-    return Refuse(state, thread_pointer, &Header(state)->refused_by_limit);
+  lane::FileHeader* header = Header(state);
+  PrefetchToWrite(&header->thread_ordinals);
+  const uint64_t releases = lane::Releases(header);
+  const uint32_t slot = lane::ClaimSlot(header);
+  // The header is the process's to write over; only its slots may be touched.
+  if (slot >= state.slot_count) {
+    return Refuse(state, thread_pointer, releases, &header->refused_by_limit);
   }
   ThreadBlock* block = BlockAt(state, kFirstSlotBlock + slot);
+  Prefetch(state, slot, block);
+  const auto tid = static_cast<uint32_t>(SystemCall(kSysGettid));
   if (!FillSlot(state, slot, *block, thread_pointer, stack)) {
-    auto* control = reinterpret_cast<lane::SlotControl*>(block->control);
     block->owner = 0;
-    // Release: pairs with the acquire in ClaimSlot.
-    __atomic_store_n(&control->state, lane::kFree, __ATOMIC_RELEASE);
-    return Refuse(state, thread_pointer, &Header(state)->refused_by_memory);
+    lane::UnclaimSlot(header, slot);
+    return Refuse(state, thread_pointer, releases, &header->refused_by_memory);
   }
+  ThreadBlock* former = CurrentBlock();
+  // From here on a signal handler finds the block; before it would have taken a slot of its own,
+  // with an older ordinal than this one's, so that the tracer takes that one for ended.
   SetGsBase(block);
+  Activate(state, *block, tid);
+  if (former->kind == kRefused && former->owner == thread_pointer) LeaveRefused(state, former);
   return block;
+}
+
+void Announce(const AgentState& state, const ThreadBlock& block) {
+  Activate(state, block, static_cast<uint32_t>(SystemCall(kSysGettid)));
 }
 
 }  // namespace flightrec::agent

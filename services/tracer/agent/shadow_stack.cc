@@ -1,6 +1,7 @@
 #include "services/tracer/agent/shadow_stack.h"
 
 #include "services/tracer/agent/registration.h"
+#include "services/tracer/agent/stack_bounds.h"
 #include "services/tracer/agent/system_call.h"
 #include "services/tracer/agent/thread.h"
 
@@ -18,7 +19,21 @@ struct SignalStack {  // stack_t
   uint64_t size;
 };
 
-bool OnOwnStack(const ThreadBlock& block, uint64_t address) {
+// Few threads ever need to know, and the answer takes the time of 1,000 calls.
+void LearnStack(const AgentState& state, ThreadBlock& block) {
+  const uint64_t known = block.stack_low;
+  StackBounds bounds = {state.main_thread_stack_low, state.main_thread_stack_high};
+  // The first thread's stack grows: its present mapping is too small.
+  if (known < bounds.low || known >= bounds.high) bounds = FindStackBounds(known, block.owner);
+  if (bounds.high == 0) bounds = {1, 1};
+  // A signal handler that comes in between looks the same mapping up.
+  block.stack_low = bounds.low;
+  __atomic_signal_fence(__ATOMIC_SEQ_CST);
+  block.stack_high = bounds.high;
+}
+
+bool OnOwnStack(const AgentState& state, ThreadBlock& block, uint64_t address) {
+  if (block.stack_high == 0) LearnStack(state, block);
   return block.stack_low <= address && address < block.stack_high;
 }
 
@@ -133,7 +148,7 @@ void Retire(const AgentState& state, ThreadBlock& block, ShadowEntry* entry, uin
 
 enum class Verdict { kAlive, kDead };
 
-Verdict Judge(const AgentState& state, const ThreadBlock& block, const ShadowEntry& entry,
+Verdict Judge(const AgentState& state, ThreadBlock& block, const ShadowEntry& entry,
               uint64_t slot) {
   if (entry.slot == 0) return Verdict::kAlive;
   if (entry.slot == kDeadSlot) return Verdict::kDead;
@@ -141,8 +156,8 @@ Verdict Judge(const AgentState& state, const ThreadBlock& block, const ShadowEnt
     // A tail call finds the stub of the function it replaces at its slot.
     return IsInStubs(state, *reinterpret_cast<uint64_t*>(slot)) ? Verdict::kAlive : Verdict::kDead;
   }
-  const bool entry_on_own = OnOwnStack(block, entry.slot);
-  if (!OnOwnStack(block, slot)) return Verdict::kAlive;
+  const bool entry_on_own = OnOwnStack(state, block, entry.slot);
+  if (!OnOwnStack(state, block, slot)) return Verdict::kAlive;
   if (!entry_on_own) {
     return IsLeftElsewhere(state, block, entry) ? Verdict::kDead : Verdict::kAlive;
   }
@@ -181,13 +196,15 @@ void PopDead(const AgentState& state, ThreadBlock& block, uint64_t slot) {
 void PopReturning(const AgentState& state, ThreadBlock& block, ShadowEntry* entry, uint64_t slot,
                   uint64_t end_ticks) {
   // The system call only if there is something to decide.
-  const bool on_own = At(block.top) - 1 > entry && OnOwnStack(block, slot) && !SignalStackIsInUse();
+  const bool on_own =
+      At(block.top) - 1 > entry && OnOwnStack(state, block, slot) && !SignalStackIsInUse();
   while (At(block.top) - 1 > entry) {
     ShadowEntry* above = At(block.top) - 1;
     const bool dead =
         above->slot == kDeadSlot || above->slot == slot ||
-        (on_own && (above->slot == 0 || (OnOwnStack(block, above->slot) && above->slot < slot))) ||
-        (on_own && !OnOwnStack(block, above->slot) && IsLeftElsewhere(state, block, *above));
+        (on_own &&
+         (above->slot == 0 || (OnOwnStack(state, block, above->slot) && above->slot < slot))) ||
+        (on_own && !OnOwnStack(state, block, above->slot) && IsLeftElsewhere(state, block, *above));
     if (!dead) break;
     Retire(state, block, above, end_ticks, 0);
     block.top = reinterpret_cast<uint64_t>(above);

@@ -51,14 +51,17 @@ struct alignas(128) ThreadBlock {
   uint64_t next_ordinal;
   uint64_t reserved;    // position in the ring behind the last taken record
   uint64_t ring_limit;  // position from which on SlowExit decides
-  uint64_t control;     // lane::SlotControl*
+  uint64_t control;     // lane::SlotControl*; 0: neither it nor the drop counters have memory yet
   uint64_t kind;
   uint64_t shadow_base;  // ShadowEntry*: the root entry
-  uint64_t stack_low;    // bounds of the thread's own stack; 0, 0: unknown
+  // Bounds of the thread's own stack. High 0: not looked up yet, low is an address on it. 1, 1:
+  // looked up and not found.
+  uint64_t stack_low;
   uint64_t stack_high;
+  uint64_t releases;  // kRefused: lane::Releases when all slots were found taken
 };
 static_assert(sizeof(ThreadBlock) == 128);
-static_assert(offsetof(ThreadBlock, stack_high) < 128);
+static_assert(offsetof(ThreadBlock, releases) < 128);
 
 // In the same wiped pages, before the blocks.
 struct alignas(128) BlockArea {

@@ -12,12 +12,15 @@
 
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
+#include "services/tracer/lane/slot_registry.h"
 
 namespace flightrec::lane {
 namespace {
 
 // Stubs reach the shared part of an entry with a signed 32-bit distance.
 constexpr uint64_t kMaxSlotBytesTotal = (uint64_t{1} << 31) - (1u << 20);
+// Prepare takes at most so much of the file system.
+constexpr uint64_t kMaxPreparedBytes = uint64_t{8} << 20;
 
 // In <sys/mman.h> only of newer systems.
 constexpr int kPopulateWrite = 23;  // MADV_POPULATE_WRITE
@@ -68,6 +71,7 @@ FileHeader MakeHeader(const LaneLimits& limits, uint32_t function_count,
   header.slot_bytes = uint64_t{header.ring_offset} + limits.ring_bytes;
   header.pid = identity.pid;
   header.process_start_ticks = identity.start_ticks;
+  FreeAllSlots(&header);
   const size_t length = std::min(identity.boot_id.size(), sizeof(header.boot_id) - 1);
   memcpy(header.boot_id, identity.boot_id.data(), length);
   return header;
@@ -205,6 +209,28 @@ absl::Status LaneFile::UseFunctions(uint32_t count) {
   // Release: a reader that sees the number finds the counters.
   __atomic_store_n(&header().functions_in_use, count, __ATOMIC_RELEASE);
   return absl::OkStatus();
+}
+
+uint32_t LaneFile::Prepare(uint32_t limit) {
+  const uint64_t drops_end =
+      layout_.drops_offset + RoundUpToPage(functions_in_use() * sizeof(uint64_t));
+  const uint64_t per_slot = drops_end + 2 * kPageBytes;
+  const auto slots = static_cast<uint32_t>(
+      std::min<uint64_t>({limit, layout_.slot_count, kMaxPreparedBytes / per_slot}));
+  const auto populate = [](unsigned char* from, uint64_t bytes) {
+    return madvise(from, bytes, kPopulateWrite) == 0;
+  };
+  for (uint32_t slot = 0; slot < slots; ++slot) {
+    unsigned char* base = Slot(slot);
+    if (!populate(base, drops_end) || !populate(base + layout_.shadow_offset, kPageBytes) ||
+        !populate(base + layout_.ring_offset, kPageBytes)) {
+      return slot;
+    }
+    SlotControl& slot_control = control(slot);
+    slot_control.shadow_populated = kPageBytes;
+    slot_control.ring_populated = kPageBytes;
+  }
+  return slots;
 }
 
 LaneFile::~LaneFile() { munmap(base_, size_); }

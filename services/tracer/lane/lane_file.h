@@ -57,6 +57,12 @@ class LaneFile {
   // Never more than layout().function_count.
   uint32_t functions_in_use() const;
 
+  // Gives memory to what a thread touches when it registers and makes its first calls, for the
+  // first slots. Before the file is shared. As many slots as `limit` and the limits beside this
+  // function's code allow; fewer if the file system is full: those take their memory when needed.
+  // Returns their number.
+  uint32_t Prepare(uint32_t limit);
+
   const std::string& path() const { return path_; }
   uint64_t size() const { return size_; }
   FileHeader& header() const { return *reinterpret_cast<FileHeader*>(base_); }

@@ -88,7 +88,7 @@ TEST_F(LaneFileTest, other_magic__then_data_loss) {
 
 TEST_F(LaneFileTest, newer_version__then_unimplemented) {
   ASSERT_TRUE(Create(kSmall).ok());
-  Overwrite(offsetof(FileHeader, version), 2);
+  Overwrite(offsetof(FileHeader, version), kVersion + 1);
   EXPECT_EQ(LaneFile::Open(path_).status().code(), absl::StatusCode::kUnimplemented);
 }
 

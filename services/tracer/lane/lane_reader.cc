@@ -1,5 +1,7 @@
 #include "services/tracer/lane/lane_reader.h"
 
+#include "services/tracer/lane/slot_registry.h"
+
 namespace flightrec::lane {
 namespace {
 
@@ -22,8 +24,7 @@ std::vector<LaneThread> LaneReader::Threads() const {
   std::vector<LaneThread> threads;
   for (uint32_t slot = 0; slot < slots_.size(); ++slot) {
     const SlotControl& control = file_.control(slot);
-    // Acquire: pairs with the release at the end of registration.
-    if (__atomic_load_n(&control.state, __ATOMIC_ACQUIRE) != kActive) continue;
+    if (!IsActive(control)) continue;
     threads.push_back({slot, control.tid, control.thread_ordinal, control.start_ticks});
   }
   return threads;
@@ -77,9 +78,17 @@ Refusals LaneReader::refusals() const {
           Relaxed(header.refused_calls)};
 }
 
+std::vector<uint32_t> LaneReader::RefusedTids() const {
+  std::vector<uint32_t> tids;
+  for (const uint32_t& place : file_.header().refused_tids) {
+    const uint32_t tid = __atomic_load_n(&place, __ATOMIC_RELAXED);
+    if (tid != 0) tids.push_back(tid);
+  }
+  return tids;
+}
+
 void LaneReader::Release(uint32_t slot) {
-  // Release: pairs with the acquire of the thread that claims the slot.
-  __atomic_store_n(&file_.control(slot).state, kFree, __ATOMIC_RELEASE);
+  ReleaseSlot(&file_.header(), &file_.control(slot), slot);
 }
 
 }  // namespace flightrec::lane

@@ -72,6 +72,10 @@ class LaneReader {
 
   Refusals refusals() const;
 
+  // Tids of threads that were refused, some of which may have ended. Beyond the lane's limit they
+  // are left out.
+  std::vector<uint32_t> RefusedTids() const;
+
   // Gives the slot of an ended thread to the next one. Everything wanted from
   // it has been taken, and no other thread may run on its block any more.
   void Release(uint32_t slot);

@@ -15,10 +15,12 @@
 namespace flightrec::lane {
 
 inline constexpr char kMagic[8] = {'F', 'R', 'L', 'A', 'N', 'E', 0, 1};
-inline constexpr uint32_t kVersion = 1;
+inline constexpr uint32_t kVersion = 2;
 inline constexpr uint64_t kPageBytes = 4096;
 
 inline constexpr uint32_t kMaxThreads = 1024;
+// Refused threads whose tid is kept.
+inline constexpr uint32_t kMaxRefusedTids = 512;
 inline constexpr uint32_t kMaxFunctions = 1u << 20;
 inline constexpr uint32_t kMinRingBytes = 4096;
 inline constexpr uint32_t kMaxRingBytes = 256u << 20;
@@ -46,8 +48,9 @@ struct OpenCallEntry {
 };
 static_assert(sizeof(OpenCallEntry) == 32);
 
+// slot_registry.h has the steps. Which slots are free is said by the header's bits alone.
 enum SlotState : uint32_t {
-  kFree = 0,     // set by the tracer (release); taken by a thread (acquire CAS)
+  kFree = 0,
   kClaimed = 1,  // set by a thread that is filling the control page
   kActive = 2,   // set by that thread (release); read by the tracer (acquire)
 };
@@ -59,8 +62,10 @@ struct SlotControl {
   uint64_t thread_pointer;  // fs base
   uint64_t thread_ordinal;  // order of registration in the process, from 1
   uint64_t start_ticks;     // raw TSC at registration
-  uint64_t ring_populated;  // bytes of the ring known to have memory; producer
-  uint64_t reserved[3];
+  // Bytes of the parts known to have memory; the tracer before the process runs, then the producer.
+  uint64_t ring_populated;
+  uint64_t shadow_populated;
+  uint64_t reserved[2];
   // Byte positions in the ring; they only grow, across threads of a slot too.
   alignas(64) uint64_t head;  // atomic, producer: release; consumer: acquire
   alignas(64) uint64_t tail;  // atomic, consumer: release; producer: acquire
@@ -94,8 +99,21 @@ struct FileHeader {
   uint64_t refused_by_limit;             // threads: every slot was taken
   uint64_t refused_by_memory;            // threads: tmpfs had no room
   uint64_t refused_calls;                // entries seen in refused threads
+  uint64_t slot_releases;                // slots given back so far; tracer, release
+  // Atomic; bit set: the slot is free. Cleared by a thread (acquire), set by the tracer (release).
+  uint64_t free_slots[kMaxThreads / 64];
   // Atomic; written by the tracer (release) before a function beyond it can be called.
-  alignas(64) uint32_t functions_in_use;  // of function_count
+  uint32_t functions_in_use;  // of function_count
+  // Atomic, relaxed; starts of child processes by the function that makes them, and of other
+  // programs in the place of this one.
+  alignas(64) uint64_t children_fork;
+  uint64_t children_vfork;
+  uint64_t children_posix_spawn;
+  uint64_t children_clone;
+  uint64_t execs_begun;
+  uint64_t execs_failed;
+  // Atomic, relaxed; 0: nobody. Threads without a slot that run on no slot's block.
+  alignas(64) uint32_t refused_tids[kMaxRefusedTids];
 };
 static_assert(sizeof(FileHeader) <= kPageBytes);
 static_assert(sizeof(SlotControl) <= kPageBytes);

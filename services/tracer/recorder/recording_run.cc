@@ -148,10 +148,10 @@ void RecordingRun::StartDrain() {
   drain::DrainSink& sink = *this;
   drain_ = std::make_unique<drain::DrainLoop>(
       *reader_, std::move(identity), options, *environment_.clock,
-      [watch = std::make_shared<target::ThreadWatch>(program_->pid())](
-          const std::vector<lane::LaneThread>& threads) {
+      [watch = std::make_shared<target::ThreadWatch>(program_->pid()),
+       reader = reader_.get()](const std::vector<lane::LaneThread>& threads) {
         std::vector<uint64_t> ended;
-        for (const target::EndedThread& thread : watch->FindEnded(threads)) {
+        for (const target::EndedThread& thread : watch->FindEnded(threads, reader->RefusedTids())) {
           if (thread.releasable) ended.push_back(thread.thread.ordinal);
         }
         return ended;

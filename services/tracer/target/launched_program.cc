@@ -110,7 +110,7 @@ void LaunchedProgram::TakeOpenCalls(const lane::LaneThread& thread) {
 
 size_t LaunchedProgram::DrainOnce() {
   const std::vector<lane::LaneThread> threads = reader_->Threads();
-  const std::vector<EndedThread> ended = watch_->FindEnded(threads);
+  const std::vector<EndedThread> ended = watch_->FindEnded(threads, reader_->RefusedTids());
   for (const lane::LaneThread& thread : threads) TakeSlot(thread);
   size_t released = 0;
   for (const EndedThread& end : ended) {

@@ -41,6 +41,7 @@ absl::StatusOr<uint64_t> ProcessMemory::Map(const char* what, uint64_t address, 
 
 absl::Status ProcessMemory::Prepare() {
   absl::Status status = MapLanes();
+  if (status.ok()) status = TouchSlots();
   if (status.ok()) status = MapBlocks();
   if (status.ok()) status = FindMainStack();
   if (status.ok()) status = MapAgent();
@@ -85,6 +86,15 @@ absl::Status ProcessMemory::MapLanes() {
                              {*base, shadows_bytes + lane_.size(), kDontDump})
                  .status();
   }
+  if (status.ok()) {
+    // One entry in a huge page would cost the time and memory of the whole. EINVAL: a kernel
+    // without huge pages.
+    process_
+        .SystemCall("keeping shadow stacks in small pages", SYS_madvise,
+                    {*base, shadows_bytes, MADV_NOHUGEPAGE})
+        .status()
+        .IgnoreError();
+  }
   state_.header = *lanes;
   state_.slots = *lanes + layout.header_bytes;
   state_.slot_bytes = layout.slot_bytes;
@@ -99,6 +109,31 @@ absl::Status ProcessMemory::MapLanes() {
   return status;
 }
 
+bool ProcessMemory::IsPrepared(uint64_t slot) const {
+  return lane_.control(static_cast<uint32_t>(slot)).ring_populated != 0;
+}
+
+// Writing from outside fills the process's page tables, so that a thread's registration and first
+// calls meet no page fault.
+absl::Status ProcessMemory::TouchSlots() {
+  absl::Status status;
+  for (uint64_t slot = 0; slot < state_.slot_count && status.ok(); ++slot) {
+    if (!IsPrepared(slot)) break;
+    const uint64_t base = state_.slots + slot * state_.slot_bytes;
+    agent::ShadowEntry root = {};
+    root.slot = agent::kRootSlot;
+    status = process_.Write(base, AsBytes(lane_.control(static_cast<uint32_t>(slot))));
+    if (status.ok()) {
+      status = process_.Write(state_.shadows + slot * state_.slot_bytes, AsBytes(root));
+    }
+    if (status.ok()) {
+      status = process_.Write(base + state_.shadow_offset, AsBytes(lane::OpenCallEntry{}));
+    }
+    if (status.ok()) status = process_.Write(base + state_.ring_offset, AsBytes(uint64_t{0}));
+  }
+  return status;
+}
+
 absl::Status ProcessMemory::MapBlocks() {
   const uint64_t bytes = RoundUp(agent::BlockAreaBytes(lane_.layout().slot_count));
   const absl::StatusOr<uint64_t> blocks =
@@ -110,6 +145,12 @@ absl::Status ProcessMemory::MapBlocks() {
   agent::ThreadBlock unregistered = {};
   unregistered.owner = ~uint64_t{0};
   absl::Status status = process_.Write(*blocks, AsBytes(area));
+  for (uint64_t slot = 0; slot < state_.slot_count && status.ok(); ++slot) {
+    agent::ThreadBlock block = {};
+    if (IsPrepared(slot)) block.control = state_.slots + slot * state_.slot_bytes;
+    status =
+        process_.Write(agent::BlockAddress(*blocks, agent::kFirstSlotBlock + slot), AsBytes(block));
+  }
   if (status.ok()) {
     status = process_.Write(agent::BlockAddress(*blocks, agent::kUnregisteredBlock),
                             AsBytes(unregistered));

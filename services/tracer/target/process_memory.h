@@ -53,6 +53,9 @@ class ProcessMemory {
   absl::StatusOr<uint64_t> Map(const char* what, uint64_t address, uint64_t bytes, int protection,
                                int flags, int64_t file = -1);
   absl::Status MapLanes();
+  // The process's own view of what lane::LaneFile::Prepare gave memory to.
+  absl::Status TouchSlots();
+  bool IsPrepared(uint64_t slot) const;
   absl::Status MapBlocks();
   absl::Status MapAgent();
   absl::StatusOr<uint64_t> OpenLaneFile(uint64_t scratch);

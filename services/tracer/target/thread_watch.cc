@@ -1,6 +1,7 @@
 #include "services/tracer/target/thread_watch.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
@@ -26,7 +27,18 @@ bool IsReused(const lane::LaneThread& thread, const std::vector<lane::LaneThread
 
 }  // namespace
 
-std::vector<EndedThread> ThreadWatch::FindEnded(const std::vector<lane::LaneThread>& threads) {
+void ThreadWatch::LookAtRefused(const std::vector<uint32_t>& refused) {
+  absl::flat_hash_map<uint32_t, uint64_t> starts;
+  for (const uint32_t tid : refused) {
+    const auto known = refused_starts_.find(tid);
+    starts[tid] = known == refused_starts_.end() ? StartOf(tid) : known->second;
+  }
+  refused_starts_ = std::move(starts);
+}
+
+std::vector<EndedThread> ThreadWatch::FindEnded(const std::vector<lane::LaneThread>& threads,
+                                                const std::vector<uint32_t>& refused) {
+  LookAtRefused(refused);
   std::vector<EndedThread> ended;
   absl::flat_hash_map<uint32_t, uint64_t> registered;  // living, tid to start
   for (const lane::LaneThread& thread : threads) {
@@ -50,6 +62,8 @@ std::vector<EndedThread> ThreadWatch::FindEnded(const std::vector<lane::LaneThre
       const uint64_t start = StartOf(static_cast<uint32_t>(tid));
       const auto found = registered.find(static_cast<uint32_t>(tid));
       if (found != registered.end() && found->second == start) continue;
+      const auto without = refused_starts_.find(static_cast<uint32_t>(tid));
+      if (without != refused_starts_.end() && without->second == start) continue;
       youngest = std::max(youngest, start);
     }
   }

@@ -28,14 +28,19 @@ class ThreadWatch {
  public:
   explicit ThreadWatch(pid_t pid) : pid_(pid) {}
 
-  // Those of `threads` (of LaneReader::Threads, read before) that have ended.
-  // Drain them once more after this.
-  std::vector<EndedThread> FindEnded(const std::vector<lane::LaneThread>& threads);
+  // Those of `threads` (of LaneReader::Threads, read before) that have ended. `refused` are tids of
+  // LaneReader::RefusedTids: they run on no slot's block. Drain the ended once more after this.
+  std::vector<EndedThread> FindEnded(const std::vector<lane::LaneThread>& threads,
+                                     const std::vector<uint32_t>& refused);
 
  private:
   uint64_t StartOf(uint32_t tid) const;  // 0: gone
 
+  // A tid may be used again: only the thread that had it at the first look counts.
+  void LookAtRefused(const std::vector<uint32_t>& refused);
+
   const pid_t pid_;
+  absl::flat_hash_map<uint32_t, uint64_t> refused_starts_;  // by tid
   // Start times by thread ordinal, kept from the first look at a thread.
   absl::flat_hash_map<uint64_t, uint64_t> starts_;
 };

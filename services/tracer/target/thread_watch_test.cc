@@ -18,12 +18,12 @@ constexpr uint32_t kNoSuchTid = 1u << 23;
 
 TEST(ThreadWatch, thread_that_lives__then_has_not_ended) {
   ThreadWatch watch(getpid());
-  EXPECT_TRUE(watch.FindEnded({Living(0, 1)}).empty());
+  EXPECT_TRUE(watch.FindEnded({Living(0, 1)}, {}).empty());
 }
 
 TEST(ThreadWatch, thread_that_is_gone__then_has_ended_and_frees_its_slot) {
   ThreadWatch watch(getpid());
-  const std::vector<EndedThread> ended = watch.FindEnded({Living(0, 1), {1, kNoSuchTid, 2, 0}});
+  const std::vector<EndedThread> ended = watch.FindEnded({Living(0, 1), {1, kNoSuchTid, 2, 0}}, {});
   ASSERT_EQ(ended.size(), 1u);
   EXPECT_EQ(ended[0].thread.ordinal, 2u);
   EXPECT_TRUE(ended[0].releasable);
@@ -31,7 +31,7 @@ TEST(ThreadWatch, thread_that_is_gone__then_has_ended_and_frees_its_slot) {
 
 TEST(ThreadWatch, tid_that_a_later_thread_has__then_the_older_one_has_ended) {
   ThreadWatch watch(getpid());
-  const std::vector<EndedThread> ended = watch.FindEnded({Living(0, 1), Living(1, 2)});
+  const std::vector<EndedThread> ended = watch.FindEnded({Living(0, 1), Living(1, 2)}, {});
   ASSERT_EQ(ended.size(), 1u);
   EXPECT_EQ(ended[0].thread.ordinal, 1u);
 }

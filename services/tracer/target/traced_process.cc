@@ -32,6 +32,8 @@ namespace {
 constexpr int kSettleMilliseconds = 1;
 constexpr int kNiceness = -10;
 constexpr int kEndCheckMilliseconds = 20;
+// Threads that register without a page fault.
+constexpr uint32_t kPreparedSlots = 64;
 constexpr unsigned long kHasFsgsbase = 1u << 1;  // in AT_HWCAP2
 
 absl::Status CheckOptions(const LaunchOptions& options) {
@@ -269,6 +271,7 @@ absl::Status TracedProcess::CreateLane(size_t functions) {
                              options_.limits, static_cast<uint32_t>(functions), identity_);
   if (!lane.ok()) return lane.status();
   lane_ = *std::move(lane);
+  if (functions > 0) lane_->Prepare(kPreparedSlots);
   return absl::OkStatus();
 }
 

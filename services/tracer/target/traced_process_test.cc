@@ -130,6 +130,24 @@ TEST(TracedProcess, slots_of_ended_threads__then_reused_without_mixing) {
   EXPECT_EQ(program.threads_seen(), 1u + kThreads);
 }
 
+TEST(TracedProcess, slot_released_while_a_refused_thread_lives__then_it_is_recorded_from_there) {
+  LaunchedProgram program(kControlFlow);
+  program.options().limits.threads = 2;
+  ASSERT_TRUE(program.Start({"second_chance"}));
+  while (program.reader().refusals().calls < 1) {
+  }
+  EXPECT_EQ(program.reader().RefusedTids().size(), 1u);
+  program.SendByte();
+  while (program.DrainOnce() == 0) {
+  }
+  program.SendByte();
+  EXPECT_EQ(program.RunToEnd().exit_code, 0);
+  EXPECT_EQ(program.reader().refusals().by_limit, 1u);
+  EXPECT_TRUE(program.reader().RefusedTids().empty());
+  EXPECT_EQ(program.counts("Leaf").recorded, 1u + 3u);
+  EXPECT_EQ(program.threads_seen(), 3u);
+}
+
 TEST(TracedProcess, killed__then_signal_and_open_calls_remain) {
   LaunchedProgram program(kControlFlow);
   ASSERT_TRUE(program.Start({"series"}));

@@ -364,6 +364,37 @@ int Series() {
   return 0;
 }
 
+volatile bool first_has_lane;
+volatile bool second_may_go_on;
+
+COUNTED void* UnhookedFirst(void* arg) {
+  sink = Leaf(sink);
+  first_has_lane = true;
+  char byte;
+  return read(STDIN_FILENO, &byte, 1) == 1 ? arg : nullptr;
+}
+
+COUNTED void* UnhookedLate(void*) {
+  while (!first_has_lane) usleep(100);
+  sink = Leaf(sink);  // refused
+  while (!second_may_go_on) usleep(100);
+  for (int i = 0; i < 3; ++i) sink = Leaf(sink);
+  return nullptr;
+}
+
+// With two slots: one thread ends when it reads a byte, another one takes its slot over.
+int SecondChance() {
+  pthread_t late, first;
+  pthread_create(&late, nullptr, UnhookedLate, nullptr);
+  pthread_create(&first, nullptr, UnhookedFirst, nullptr);
+  pthread_join(first, nullptr);
+  char byte;
+  if (read(STDIN_FILENO, &byte, 1) != 1) return 1;
+  second_may_go_on = true;
+  pthread_join(late, nullptr);
+  return 0;
+}
+
 int Environment() {
   const char* value = getenv("GREETING");
   char folder[256];
@@ -395,6 +426,7 @@ constexpr Scenario kScenarios[] = {
     {"loop", Loop},
     {"many_threads", ManyThreads},
     {"series", Series},
+    {"second_chance", SecondChance},
     {"environment", Environment},
 };
 
