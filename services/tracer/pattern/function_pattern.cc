@@ -10,6 +10,8 @@
 #include "absl/strings/strip.h"
 #include "services/tracer/pattern/glob.h"
 #include "services/tracer/pattern/suggestions.h"
+#include "services/tracer/pattern/user_code.h"
+#include "services/tracer/symbols/names.h"
 
 namespace flightrec::pattern {
 namespace {
@@ -63,45 +65,90 @@ size_t ModuleSeparator(absl::string_view text) {
   return absl::string_view::npos;
 }
 
-absl::Status BadTerm(absl::string_view term, absl::string_view why) {
-  return absl::InvalidArgumentError(absl::StrCat("function pattern \"", term, "\": ", why));
+absl::string_view Basename(absl::string_view path) {
+  const size_t slash = path.rfind('/');
+  return slash == absl::string_view::npos ? path : path.substr(slash + 1);
+}
+
+bool NameMatches(absl::string_view glob, const symbols::Function& function) {
+  const auto matches = [glob](absl::string_view name) { return GlobMatches(glob, name); };
+  return matches(function.short_name) || matches(function.name) ||
+         matches(symbols::WithoutCloneMark(function.name)) || matches(function.symbol) ||
+         matches(symbols::WithoutCloneSuffix(function.symbol)) ||
+         std::any_of(function.aliases.begin(), function.aliases.end(), matches);
+}
+
+bool IsUserFunction(const symbols::Function& function, const symbols::SourceLines* lines) {
+  const absl::string_view file =
+      lines == nullptr ? absl::string_view() : lines->At(function.offset).file;
+  return file.empty() ? !IsStandardName(function.short_name) : !IsSystemSource(file);
 }
 
 }  // namespace
 
-absl::StatusOr<FunctionPattern::Term> FunctionPattern::ParseTerm(absl::string_view text) {
-  Term term;
-  absl::string_view rest = absl::StripAsciiWhitespace(text);
-  term.text = std::string(rest);
-  term.exclude = absl::ConsumePrefix(&rest, "!");
-  if (rest.empty()) {
-    return BadTerm(text, "it has no name; use \"*\" for the main executable");
+// Parses one of the terms of a value; knows where it stands, for messages.
+class FunctionPattern::TermParser {
+ public:
+  TermParser(absl::string_view value, absl::string_view text)
+      : value_(value), rest_(absl::StripAsciiWhitespace(text)) {}
+
+  absl::StatusOr<Term> Parse() {
+    Term term;
+    term.text = std::string(rest_);
+    term.exclude = absl::ConsumePrefix(&rest_, "!");
+    if (rest_.empty()) return Bad("a name is missing", "main,ns::Foo::*");
+    if (rest_ == "**") rest_ = "*:*";
+    if (rest_[0] != '@') {
+      if (const size_t colon = ModuleSeparator(rest_); colon != absl::string_view::npos) {
+        term.module_glob = std::string(rest_.substr(0, colon));
+        if (term.module_glob.empty())
+          return Bad("the module is missing before \":\"", kModuleExample);
+        rest_.remove_prefix(colon + 1);
+        if (rest_.empty()) return Bad("the name is missing after \":\"", kModuleExample);
+      }
+    }
+    if (rest_[0] == '!') return Bad("\"!\" stands before the module", "!libz.so*:inflate*");
+    if (rest_[0] == '@') return ParseSelector(std::move(term));
+    term.glob = std::string(rest_);
+    return term;
   }
-  if (rest[0] == '@') {
-    return BadTerm(text, "it starts with @, which no selector does yet; use a glob");
+
+ private:
+  static constexpr char kModuleExample[] = "libz.so*:deflate*";
+
+  absl::StatusOr<Term> ParseSelector(Term term) {
+    if (rest_ == "@usercode") {
+      term.subject = Subject::kUserCode;
+      return term;
+    }
+    term.subject = Subject::kSource;
+    if (!absl::ConsumePrefix(&rest_, "@file:")) {
+      return Bad("what starts with \"@\" is @usercode or @file:GLOB", "@file:src/*.cc");
+    }
+    if (rest_.empty()) return Bad("the file is missing after \"@file:\"", "@file:src/*.cc");
+    term.glob = std::string(rest_);
+    return term;
   }
-  if (rest == "**") rest = "*:*";
-  const size_t colon = ModuleSeparator(rest);
-  if (colon == absl::string_view::npos) {
-    // Exclusions hold everywhere unless they name a module.
-    term.main_only = !term.exclude;
-    term.module_glob = std::string(1, '*');
-  } else {
-    term.module_glob = std::string(rest.substr(0, colon));
-    rest = rest.substr(colon + 1);
+
+  // At what is left to parse.
+  absl::Status Bad(absl::string_view why, absl::string_view example) const {
+    const bool inside =
+        rest_.data() >= value_.data() && rest_.data() <= value_.data() + value_.size();
+    const size_t place = inside ? static_cast<size_t>(rest_.data() - value_.data()) : 0;
+    return absl::InvalidArgumentError(absl::StrCat("function pattern \"", value_, "\": ", why,
+                                                   ", at character ", place + 1, "; for example ",
+                                                   example));
   }
-  term.name_glob = std::string(rest);
-  if (term.module_glob.empty() || term.name_glob.empty()) {
-    return BadTerm(text, "write MODULE:NAME, for example libz.so*:deflate*");
-  }
-  return term;
-}
+
+  const absl::string_view value_;
+  absl::string_view rest_;
+};
 
 absl::StatusOr<FunctionPattern> FunctionPattern::Parse(absl::Span<const std::string> values) {
   FunctionPattern pattern;
   for (const std::string& value : values) {
     for (const absl::string_view text : SplitTerms(value)) {
-      auto term = ParseTerm(text);
+      auto term = TermParser(value, text).Parse();
       if (!term.ok()) return term.status();
       pattern.terms_.push_back(*std::move(term));
     }
@@ -118,39 +165,51 @@ absl::StatusOr<FunctionPattern> FunctionPattern::Parse(absl::Span<const std::str
   }
   if (std::all_of(pattern.terms_.begin(), pattern.terms_.end(),
                   [](const Term& term) { return term.exclude; })) {
-    pattern.terms_.push_back(*ParseTerm("*"));
+    pattern.terms_.push_back(*TermParser("*", "*").Parse());
   }
   return pattern;
 }
 
-bool FunctionPattern::TermWantsModule(const Term& term, absl::string_view basename,
+bool FunctionPattern::TermWantsModule(const Term& term, absl::string_view path,
                                       bool is_main_executable) {
-  if (term.main_only) return is_main_executable;
-  return GlobMatches(term.module_glob, basename);
+  if (!term.module_glob.empty()) return GlobMatches(term.module_glob, Basename(path));
+  if (term.exclude && term.subject != Subject::kUserCode) return true;
+  if (is_main_executable) return true;
+  return term.subject != Subject::kName && !IsSystemLibrary(path);
 }
 
-bool FunctionPattern::TermMatchesName(const Term& term, const symbols::Function& function) {
-  if (GlobMatches(term.name_glob, function.short_name) ||
-      GlobMatches(term.name_glob, function.name) || GlobMatches(term.name_glob, function.symbol)) {
-    return true;
+bool FunctionPattern::TermMatches(const Term& term, const ModuleRef& module,
+                                  const symbols::Function& function) {
+  switch (term.subject) {
+    case Subject::kName:
+      return NameMatches(term.glob, function);
+    case Subject::kSource:
+      return module.lines != nullptr &&
+             SourceMatches(term.glob, module.lines->At(function.offset).file);
+    case Subject::kUserCode:
+      return IsUserFunction(function, module.lines);
   }
-  return std::any_of(
-      function.aliases.begin(), function.aliases.end(),
-      [&term](const std::string& alias) { return GlobMatches(term.name_glob, alias); });
+  return false;
 }
 
-bool FunctionPattern::WantsModule(absl::string_view basename, bool is_main_executable) const {
+bool FunctionPattern::WantsModule(absl::string_view path, bool is_main_executable) const {
   return std::any_of(terms_.begin(), terms_.end(), [&](const Term& term) {
-    return !term.exclude && TermWantsModule(term, basename, is_main_executable);
+    return !term.exclude && TermWantsModule(term, path, is_main_executable);
   });
 }
 
-bool FunctionPattern::Matches(absl::string_view basename, bool is_main_executable,
-                              const symbols::Function& function) const {
+bool FunctionPattern::WantsLines(absl::string_view path, bool is_main_executable) const {
+  return std::any_of(terms_.begin(), terms_.end(), [&](const Term& term) {
+    return term.subject != Subject::kName && TermWantsModule(term, path, is_main_executable);
+  });
+}
+
+bool FunctionPattern::Matches(const ModuleRef& module, const symbols::Function& function) const {
   bool included = false;
   for (const Term& term : terms_) {
     if (included && !term.exclude) continue;
-    if (!TermWantsModule(term, basename, is_main_executable) || !TermMatchesName(term, function)) {
+    if (!TermWantsModule(term, module.module->path, module.is_main_executable) ||
+        !TermMatches(term, module, function)) {
       continue;
     }
     if (term.exclude) return false;
@@ -164,14 +223,11 @@ absl::StatusOr<std::vector<Selection>> FunctionPattern::Select(
   std::vector<Selection> selections;
   for (uint32_t m = 0; m < modules.size(); ++m) {
     const ModuleRef& ref = modules[m];
-    const std::string basename = ref.module->Basename();
-    if (!WantsModule(basename, ref.is_main_executable)) continue;
+    if (!WantsModule(ref.module->path, ref.is_main_executable)) continue;
     Selection selection;
     selection.module = m;
     for (uint32_t f = 0; f < ref.module->functions.size(); ++f) {
-      if (Matches(basename, ref.is_main_executable, ref.module->functions[f])) {
-        selection.functions.push_back(f);
-      }
+      if (Matches(ref, ref.module->functions[f])) selection.functions.push_back(f);
     }
     if (!selection.functions.empty()) selections.push_back(selection);
   }
@@ -185,37 +241,51 @@ absl::StatusOr<std::vector<Selection>> FunctionPattern::Select(
 
 absl::Status FunctionPattern::CheckMatches(const Term& term, absl::Span<const ModuleRef> modules) {
   size_t searched = 0;
+  size_t with_source = 0;
   std::vector<std::string> module_names;
   for (const ModuleRef& ref : modules) {
-    const std::string basename = ref.module->Basename();
-    module_names.push_back(basename);
-    if (!TermWantsModule(term, basename, ref.is_main_executable)) continue;
+    module_names.push_back(ref.module->Basename());
+    if (!TermWantsModule(term, ref.module->path, ref.is_main_executable)) continue;
     searched += ref.module->functions.size();
+    if (ref.lines != nullptr) with_source += ref.lines->size();
     for (const symbols::Function& function : ref.module->functions) {
-      if (TermMatchesName(term, function)) return absl::OkStatus();
+      if (TermMatches(term, ref, function)) return absl::OkStatus();
     }
   }
-  std::string message =
+  const std::string message =
       absl::StrCat("function pattern \"", term.text, "\" matches none of ", searched, " functions");
   if (searched == 0) {
     return absl::NotFoundError(
         absl::StrCat(message, "; the modules are: ", absl::StrJoin(module_names, ", ")));
   }
-  Suggestions suggestions(term.name_glob, kSuggestions);
-  for (const ModuleRef& ref : modules) {
-    if (!TermWantsModule(term, ref.module->Basename(), ref.is_main_executable)) {
-      continue;
-    }
-    for (const symbols::Function& function : ref.module->functions) {
-      suggestions.Consider(function.short_name);
-    }
+  if (term.subject == Subject::kSource && with_source == 0) {
+    return absl::NotFoundError(absl::StrCat(
+        message, "; none of them has a source file: compile with -g or install debug symbols"));
   }
-  const std::vector<std::string> best = suggestions.Best();
+  const std::vector<std::string> best = CloseNames(term, modules);
   if (best.empty()) {
     return absl::NotFoundError(
         absl::StrCat(message, "; use \"*\", or MODULE:NAME for a shared library"));
   }
-  return absl::NotFoundError(absl::StrCat(message, "; close names: ", absl::StrJoin(best, ", ")));
+  return absl::NotFoundError(absl::StrCat(
+      message, term.subject == Subject::kSource ? "; close files: " : "; close names: ",
+      absl::StrJoin(best, ", ")));
+}
+
+std::vector<std::string> FunctionPattern::CloseNames(const Term& term,
+                                                     absl::Span<const ModuleRef> modules) {
+  Suggestions suggestions(term.glob, kSuggestions);
+  for (const ModuleRef& ref : modules) {
+    if (!TermWantsModule(term, ref.module->path, ref.is_main_executable)) continue;
+    for (const symbols::Function& function : ref.module->functions) {
+      if (term.subject == Subject::kName) {
+        suggestions.Consider(function.short_name);
+      } else if (ref.lines != nullptr) {
+        suggestions.Consider(Basename(ref.lines->At(function.offset).file));
+      }
+    }
+  }
+  return suggestions.Best();
 }
 
 }  // namespace flightrec::pattern

@@ -121,11 +121,70 @@ TEST_F(FunctionPatternTest, module_unknown__then_lists_modules) {
             "server, libz.so.1");
 }
 
-TEST_F(FunctionPatternTest, malformed_term__then_invalid_argument) {
-  for (const char* bad : {"", "!", "main,", "libz.so:", ":main", "@file:x.cc"}) {
-    EXPECT_EQ(Select({bad}).status().code(), absl::StatusCode::kInvalidArgument) << bad;
+TEST_F(FunctionPatternTest, malformed_term__then_says_where_and_gives_an_example) {
+  const struct {
+    const char* value;
+    const char* message;
+  } kCases[] = {
+      {"", "a name is missing, at character 1; for example main,ns::Foo::*"},
+      {"main,!", "a name is missing, at character 7; for example main,ns::Foo::*"},
+      {"main, ,x", "a name is missing, at character 7; for example main,ns::Foo::*"},
+      {"libz.so:",
+       "the name is missing after \":\", at character 9; for example libz.so*:deflate*"},
+      {"main,:run",
+       "the module is missing before \":\", at character 6; for example libz.so*:deflate*"},
+      {"libz.so:!run",
+       "\"!\" stands before the module, at character 9; for example !libz.so*:inflate*"},
+      {"@file:",
+       "the file is missing after \"@file:\", at character 7; for example @file:src/*.cc"},
+      {"main,@users",
+       "what starts with \"@\" is @usercode or @file:GLOB, at character 6; for example "
+       "@file:src/*.cc"},
+  };
+  for (const auto& bad : kCases) {
+    const absl::Status status = Select({bad.value}).status();
+    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << bad.value;
+    EXPECT_EQ(status.message(),
+              "function pattern \"" + std::string(bad.value) + "\": " + bad.message);
   }
   EXPECT_EQ(Select({}).status().code(), absl::StatusCode::kInvalidArgument);
+}
+
+TEST_F(FunctionPatternTest, name__then_parts_made_of_the_function_too) {
+  program_.functions.push_back(
+      Named("_ZN2ns3runEi.part.0", "ns::run(int) [clone .part.0]", "ns::run"));
+  program_.functions.push_back(Named("main.constprop.0", "main [clone .constprop.0]", "main"));
+  EXPECT_EQ(Names({"ns::run(int)"}), (StringList{"ns::run", "ns::run"}));
+  EXPECT_EQ(Names({"_ZN2ns3runEi"}), (StringList{"ns::run", "ns::run"}));
+  EXPECT_EQ(Names({"main"}), (StringList{"main", "main"}));
+  EXPECT_EQ(Names({"main.constprop.0"}), StringList{"main"});
+}
+
+TEST_F(FunctionPatternTest, user_code__then_program_without_the_standard_library) {
+  program_.functions.push_back(Named("_ZSt", "std::sort(int)", "std::sort"));
+  EXPECT_EQ(Names({"@usercode"}), (StringList{"main", "ns::run", "ns::log"}));
+  library_.path = "/opt/app/libz.so.1";
+  EXPECT_EQ(Names({"@usercode"}), (StringList{"main", "ns::run", "ns::log", "deflate", "inflate"}));
+  EXPECT_EQ(Names({"libz*:@usercode"}), (StringList{"deflate", "inflate"}));
+  EXPECT_EQ(Names({"**,!@usercode"}), StringList{"std::sort"});
+}
+
+TEST_F(FunctionPatternTest, file_without_debug_information__then_says_how_to_get_it) {
+  const absl::Status status = Select({"@file:server.cc"}).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(status.message(),
+            "function pattern \"@file:server.cc\" matches none of 3 functions; none of them has a "
+            "source file: compile with -g or install debug symbols");
+}
+
+TEST_F(FunctionPatternTest, wants_lines__then_only_where_a_term_asks_for_sources) {
+  const auto pattern = FunctionPattern::Parse({"**,@file:x.cc,libz*:@file:y.cc"});
+  ASSERT_TRUE(pattern.ok()) << pattern.status();
+  EXPECT_TRUE(pattern->WantsLines("/usr/bin/server", true));
+  EXPECT_TRUE(pattern->WantsLines("/opt/app/libown.so", false));
+  EXPECT_TRUE(pattern->WantsLines("/usr/lib/x86_64-linux-gnu/libz.so.1", false));
+  EXPECT_FALSE(pattern->WantsLines("/usr/lib/x86_64-linux-gnu/libc.so.6", false));
+  EXPECT_FALSE(FunctionPattern::Parse({"**"})->WantsLines("/usr/bin/server", true));
 }
 
 TEST_F(FunctionPatternTest, wants_module__then_only_where_a_term_includes) {

@@ -9,6 +9,7 @@
 #include "services/tracer/patch/planner.h"
 #include "services/tracer/pattern/function_pattern.h"
 #include "services/tracer/symbols/module_reader.h"
+#include "services/tracer/symbols/source_lines.h"
 
 namespace flightrec::tracer {
 namespace {
@@ -28,8 +29,11 @@ absl::StatusOr<capture::v1::PlanProbesResponse> PlanExecutable(
   absl::StatusOr<pattern::FunctionPattern> pattern =
       pattern::FunctionPattern::Parse(patterns.empty() ? everything : patterns);
   if (!pattern.ok()) return pattern.status();
+  symbols::SourceLines lines;
+  const bool wants_lines = pattern->WantsLines(module->path, /*is_main_executable=*/true);
+  if (wants_lines) lines = symbols::ReadSourceLines(*module);
   absl::StatusOr<std::vector<pattern::Selection>> selected =
-      pattern->Select({{&*module, /*is_main_executable=*/true}});
+      pattern->Select({{&*module, /*is_main_executable=*/true, &lines}});
   if (!selected.ok()) return selected.status();
 
   capture::v1::PlanProbesResponse response;
@@ -38,9 +42,10 @@ absl::StatusOr<capture::v1::PlanProbesResponse> PlanExecutable(
   for (const pattern::Selection& selection : *selected) {
     response.set_functions_matched(response.functions_matched() + selection.functions.size());
     const patch::PlanResult plan = planner.Plan(selection.functions);
+    if (!wants_lines) lines = symbols::ReadSourceLines(*module, selection.functions);
     for (const patch::Site& site : plan.sites) {
       capture::v1::PlannedProbe* probe = response.add_probes();
-      *probe->mutable_function() = ToProto(*module, module->functions[site.function]);
+      *probe->mutable_function() = ToProto(*module, module->functions[site.function], lines);
       probe->set_method(site.sled ? capture::v1::PROBE_METHOD_SLED
                                   : capture::v1::PROBE_METHOD_INLINE);
     }
@@ -50,7 +55,8 @@ absl::StatusOr<capture::v1::PlanProbesResponse> PlanExecutable(
   return response;
 }
 
-trace::v1::Function ToProto(const symbols::Module& module, const symbols::Function& function) {
+trace::v1::Function ToProto(const symbols::Module& module, const symbols::Function& function,
+                            const symbols::SourceLines& lines) {
   trace::v1::Function proto;
   proto.set_function_id(ids::ComputeFunctionId(BuildId(module), function.offset));
   proto.set_name(function.name);
@@ -59,6 +65,9 @@ trace::v1::Function ToProto(const symbols::Module& module, const symbols::Functi
   proto.set_build_id(absl::BytesToHexString(BuildId(module)));
   proto.set_offset(function.offset);
   proto.set_size(function.size_inferred ? 0 : function.size);
+  const symbols::SourceLine line = lines.At(function.offset);
+  proto.set_source_file(std::string(line.file));
+  proto.set_source_line(line.line);
   return proto;
 }
 

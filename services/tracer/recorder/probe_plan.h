@@ -13,6 +13,7 @@
 #include "flightrec/trace/v1/trace.pb.h"
 #include "services/tracer/patch/refusal.h"
 #include "services/tracer/symbols/module.h"
+#include "services/tracer/symbols/source_lines.h"
 
 namespace flightrec::tracer {
 
@@ -21,7 +22,8 @@ namespace flightrec::tracer {
 absl::StatusOr<capture::v1::PlanProbesResponse> PlanExecutable(
     const std::string& executable, const std::vector<std::string>& patterns);
 
-trace::v1::Function ToProto(const symbols::Module& module, const symbols::Function& function);
+trace::v1::Function ToProto(const symbols::Module& module, const symbols::Function& function,
+                            const symbols::SourceLines& lines);
 
 // Adds refusals of one module up by reason; for users, with up to kExamples names each.
 inline constexpr int kExamples = 10;

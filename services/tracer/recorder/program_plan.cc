@@ -8,6 +8,7 @@
 #include "services/tracer/patch/planner.h"
 #include "services/tracer/recorder/probe_plan.h"
 #include "services/tracer/symbols/module_reader.h"
+#include "services/tracer/symbols/source_lines.h"
 
 namespace flightrec::tracer {
 namespace {
@@ -15,6 +16,8 @@ namespace {
 struct WantedModule {
   const target::MappedModule* mapped;
   std::shared_ptr<const symbols::Module> module;
+  // Of all functions when the pattern asks for them, else nullptr.
+  std::unique_ptr<const symbols::SourceLines> lines;
 };
 
 // Reads the modules that the pattern could select functions of.
@@ -23,17 +26,27 @@ absl::StatusOr<std::vector<WantedModule>> ReadWanted(absl::Span<const target::Ma
                                                      const pattern::FunctionPattern& pattern) {
   std::vector<WantedModule> wanted;
   for (const target::MappedModule& mapped : modules) {
-    const std::string basename = mapped.path.substr(mapped.path.rfind('/') + 1);
-    if (!pattern.WantsModule(basename, mapped.is_main_executable)) continue;
-    if (mapped.is_main_executable) {
-      wanted.push_back({&mapped, program});
-      continue;
+    if (!pattern.WantsModule(mapped.path, mapped.is_main_executable)) continue;
+    WantedModule& one = wanted.emplace_back();
+    one.mapped = &mapped;
+    one.module = program;
+    if (!mapped.is_main_executable) {
+      absl::StatusOr<symbols::Module> module = symbols::ReadModule(mapped.path);
+      if (!module.ok()) return module.status();
+      one.module = std::make_shared<const symbols::Module>(*std::move(module));
     }
-    absl::StatusOr<symbols::Module> module = symbols::ReadModule(mapped.path);
-    if (!module.ok()) return module.status();
-    wanted.push_back({&mapped, std::make_shared<const symbols::Module>(*std::move(module))});
+    if (pattern.WantsLines(mapped.path, mapped.is_main_executable)) {
+      one.lines =
+          std::make_unique<const symbols::SourceLines>(symbols::ReadSourceLines(*one.module));
+    }
   }
   return wanted;
+}
+
+void AddNotes(const symbols::Module& module, const symbols::SourceLines& lines,
+              std::vector<std::string>& notes) {
+  notes.insert(notes.end(), module.notes.begin(), module.notes.end());
+  if (!lines.note().empty()) notes.push_back(lines.note());
 }
 
 }  // namespace
@@ -46,21 +59,27 @@ absl::StatusOr<ProgramPlan> PlanProgram(absl::Span<const target::MappedModule> m
   if (!wanted.ok()) return wanted.status();
   std::vector<pattern::ModuleRef> references;
   for (const WantedModule& one : *wanted)
-    references.push_back({one.module.get(), one.mapped->is_main_executable});
+    references.push_back({one.module.get(), one.mapped->is_main_executable, one.lines.get()});
   absl::StatusOr<std::vector<pattern::Selection>> selected = pattern.Select(references);
   if (!selected.ok()) return selected.status();
 
   ProgramPlan plan;
   RefusalSummary refusals;
   for (const pattern::Selection& selection : *selected) {
-    const WantedModule& one = (*wanted)[selection.module];
+    WantedModule& one = (*wanted)[selection.module];
+    if (one.lines == nullptr) {
+      one.lines = std::make_unique<const symbols::SourceLines>(
+          symbols::ReadSourceLines(*one.module, selection.functions));
+    }
+    AddNotes(*one.module, *one.lines, plan.notes);
     const patch::Planner planner(*one.module);
     patch::PlanResult planned = planner.Plan(selection.functions);
     target::ModuleHooks& hooks = plan.modules.emplace_back();
     hooks.module = one.module;
     hooks.base = one.mapped->base;
     for (patch::Site& site : planned.sites) {
-      plan.functions.push_back(ToProto(*one.module, one.module->functions[site.function]));
+      plan.functions.push_back(
+          ToProto(*one.module, one.module->functions[site.function], *one.lines));
       hooks.hooks.push_back({std::move(site), plan.functions.back().function_id()});
     }
     refusals.Add(*one.module, planned.refusals);

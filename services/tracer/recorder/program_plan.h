@@ -22,6 +22,8 @@ struct ProgramPlan {
   // By the function index of the lane's records: the hooks of all modules in order.
   std::vector<trace::v1::Function> functions;
   std::vector<trace::v1::Refusal> refusals;
+  // What is wrong with the debug information, a sentence each.
+  std::vector<std::string> notes;
 };
 
 // `modules`: what is mapped, the main executable, read already as `program`, first. NOT_FOUND when

@@ -286,6 +286,7 @@ void RecordingRun::UpdateCompleteness() {
                                                               program_->lane().layout().slot_count);
   completeness.set_functions_hooked(plan_.functions.size() - program_->failures().size());
   *completeness.mutable_refusals() = {plan_.refusals.begin(), plan_.refusals.end()};
+  for (const std::string& note : plan_.notes) completeness.add_notes(note);
   AddFailures(program_->failures(), plan_.functions, completeness);
   completeness.set_still_recording(recording_.state() != trace::v1::RECORDING_STATE_SEALED);
   *recording_.mutable_completeness() = completeness;

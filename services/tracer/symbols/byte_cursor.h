@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <cstring>
 
+#include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 
 namespace flightrec::symbols {
@@ -52,6 +53,14 @@ class ByteCursor {
     return 0;
   }
 
+  // NUL-terminated text, without the NUL.
+  absl::string_view ReadText() {
+    const char* text = reinterpret_cast<const char*>(bytes_.data()) + position_;
+    const size_t length = failed_ ? 0 : strnlen(text, remaining());
+    Skip(length + 1);
+    return failed_ ? absl::string_view() : absl::string_view(text, length);
+  }
+
   void Skip(uint64_t count) {
     if (failed_ || bytes_.size() - position_ < count) {
       failed_ = true;
@@ -74,6 +83,7 @@ class ByteCursor {
   }
 
   size_t position() const { return position_; }
+  size_t remaining() const { return bytes_.size() - position_; }
   bool AtEnd() const { return failed_ || position_ == bytes_.size(); }
   bool failed() const { return failed_; }
 

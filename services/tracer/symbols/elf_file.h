@@ -25,6 +25,7 @@ class ElfFile {
   ElfFile& operator=(const ElfFile&) = delete;
 
   const std::string& path() const { return path_; }
+  uint64_t size() const { return size_; }  // bytes
   const Elf64_Ehdr& header() const { return header_; }
   const std::vector<Elf64_Phdr>& program_headers() const { return programs_; }
   // Empty when the file has none or they are damaged: they are not needed to

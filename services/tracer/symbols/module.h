@@ -63,14 +63,16 @@ bool IsProfilerName(absl::string_view symbol);
 
 struct Module {
   std::string path;
-  std::string soname;             // DT_SONAME or empty
-  std::string interpreter;        // PT_INTERP or empty
-  std::vector<uint8_t> build_id;  // GNU note, else a hash of the segments
+  std::string debug_file;          // separate debug information that belongs to it, or empty
+  std::vector<std::string> notes;  // what was found and not used, a sentence each
+  std::string soname;              // DT_SONAME or empty
+  std::string interpreter;         // PT_INTERP or empty
+  std::vector<uint8_t> build_id;   // GNU note, else a hash of the segments
   bool build_id_is_hash = false;
   uint64_t entry = 0;                  // e_entry
   bool is_pie = false;                 // ET_DYN: has a load bias
   bool is_program = false;             // can be executed, not only loaded
-  bool has_symtab = false;             // false: only exported names are known
+  bool has_symtab = false;             // its own or its debug file's; else exported names only
   bool is_dynamic_loader = false;      // ld-linux: never hooked
   std::vector<Segment> segments;       // PT_LOAD, sorted by vaddr
   std::vector<Function> functions;     // sorted by offset, offsets are unique

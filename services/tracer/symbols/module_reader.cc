@@ -8,7 +8,8 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "services/tracer/symbols/byte_cursor.h"
+#include "absl/types/optional.h"
+#include "services/tracer/symbols/build_id.h"
 #include "services/tracer/symbols/dynamic_section.h"
 #include "services/tracer/symbols/eh_frame.h"
 #include "services/tracer/symbols/elf_file.h"
@@ -19,7 +20,6 @@ namespace {
 
 constexpr uint64_t kMaxLoadedBytes = 4ull << 30;
 constexpr uint64_t kMaxInterpreterBytes = 4096;
-constexpr uint64_t kMaxNoteBytes = 1 << 20;
 
 absl::Status ReadSegments(const ElfFile& file, Module& module) {
   uint64_t total = 0;
@@ -46,25 +46,6 @@ absl::Status ReadSegments(const ElfFile& file, Module& module) {
   std::sort(module.segments.begin(), module.segments.end(),
             [](const Segment& a, const Segment& b) { return a.vaddr < b.vaddr; });
   return absl::OkStatus();
-}
-
-void ReadBuildIdNote(absl::Span<const uint8_t> notes, Module& module) {
-  ByteCursor cursor(notes);
-  while (!cursor.AtEnd()) {
-    const Elf64_Nhdr note = cursor.Read<Elf64_Nhdr>();
-    const size_t name = cursor.position();
-    cursor.Skip((uint64_t{note.n_namesz} + 3) & ~3ull);
-    const size_t content = cursor.position();
-    cursor.Skip(note.n_descsz);
-    if (cursor.failed()) return;
-    if (note.n_type == NT_GNU_BUILD_ID && note.n_namesz == 4 &&
-        std::memcmp(notes.data() + name, "GNU", 4) == 0) {
-      const auto id = notes.subspan(content, note.n_descsz);
-      module.build_id.assign(id.begin(), id.end());
-      return;
-    }
-    cursor.Skip((4 - note.n_descsz % 4) % 4);
-  }
 }
 
 // 128 bits of two FNV-1a sums, the second over the bytes mixed with their
@@ -105,10 +86,6 @@ absl::Status ReadOtherHeaders(const ElfFile& file, Module& module) {
       if (!bytes->empty()) {
         module.interpreter.assign(text, strnlen(text, bytes->size()));
       }
-    } else if (program.p_type == PT_NOTE && module.build_id.empty()) {
-      auto bytes = file.Read(program.p_offset, std::min(program.p_filesz, kMaxNoteBytes));
-      if (!bytes.ok()) return bytes.status();
-      ReadBuildIdNote(*bytes, module);
     }
   }
   return absl::OkStatus();
@@ -116,7 +93,7 @@ absl::Status ReadOtherHeaders(const ElfFile& file, Module& module) {
 
 }  // namespace
 
-absl::StatusOr<Module> ReadModule(const std::string& path) {
+absl::StatusOr<Module> ReadModule(const std::string& path, const DebugDirectories& directories) {
   auto file = ElfFile::Open(path);
   if (!file.ok()) return file.status();
   Module module;
@@ -128,12 +105,16 @@ absl::StatusOr<Module> ReadModule(const std::string& path) {
   if (absl::Status read = ReadOtherHeaders(*file, module); !read.ok()) {
     return read;
   }
+  module.build_id = ReadBuildId(*file);
+  const absl::optional<ElfFile> debug =
+      FindDebugFile(*file, module.build_id, directories, module.notes);
+  if (debug.has_value()) module.debug_file = debug->path();
   if (module.build_id.empty()) {
     module.build_id = HashSegments(module);
     module.build_id_is_hash = true;
   }
   module.is_dynamic_loader = absl::StartsWith(module.soname, "ld-linux");
-  ReadFunctions(*file, module);
+  ReadFunctions(*file, debug.has_value() ? &*debug : nullptr, module);
   return module;
 }
 

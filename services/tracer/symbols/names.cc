@@ -2,45 +2,58 @@
 
 #include <cxxabi.h>
 
+#include <algorithm>
 #include <cctype>
 #include <cstdlib>
+#include <iterator>
 #include <memory>
 
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
-#include "absl/strings/str_replace.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
+#include "services/tracer/symbols/rust_names.h"
 
 namespace flightrec::symbols {
 namespace {
 
-constexpr size_t kRustHashLength = 19;  // "::h" and 16 hex digits
+// What compilers and linkers append to the symbols of functions that they made
+// from another one.
+constexpr absl::string_view kCloneWords[] = {
+    "cold",  "part",     "constprop", "isra",    "lto_priv",  "llvm", "specialized", "localalias",
+    "clone", "resolver", "__part",    "_omp_fn", "simdclone", "warm", "hot",
+};
 
-// The legacy Rust mangling is a C++ name that ends in a hash and has escapes
-// for characters that C++ names do not have.
-std::string DecodeLegacyRust(std::string name) {
-  if (name.size() <= kRustHashLength) return name;
-  const size_t hash = name.size() - kRustHashLength;
-  if (name.compare(hash, 3, "::h") != 0) return name;
-  for (size_t i = hash + 3; i < name.size(); ++i) {
-    if (!absl::ascii_isxdigit(name[i])) return name;
+bool IsDigits(absl::string_view text) {
+  return !text.empty() && std::all_of(text.begin(), text.end(), absl::ascii_isdigit);
+}
+
+bool IsCloneWord(absl::string_view text) {
+  return std::find(std::begin(kCloneWords), std::end(kCloneWords), text) != std::end(kCloneWords);
+}
+
+// ".part.0.isra.1" -> " [clone .part.0] [clone .isra.1]", as c++filt has it.
+std::string CloneMarks(absl::string_view suffix) {
+  std::string marks;
+  for (const absl::string_view part : absl::StrSplit(suffix, '.', absl::SkipEmpty())) {
+    const bool continues = IsDigits(part) && absl::EndsWith(marks, "]");
+    if (continues) marks.pop_back();
+    absl::StrAppend(&marks, continues ? "." : " [clone .", part, "]");
   }
-  name.resize(hash);
-  return absl::StrReplaceAll(name, {{"_$LT$", "<"},
-                                    {"$LT$", "<"},
-                                    {"$GT$", ">"},
-                                    {"$RF$", "&"},
-                                    {"$BP$", "*"},
-                                    {"$C$", ","},
-                                    {"$u20$", " "},
-                                    {"$u7b$", "{"},
-                                    {"$u7d$", "}"},
-                                    {"$u5b$", "["},
-                                    {"$u5d$", "]"},
-                                    {"$LP$", "("},
-                                    {"$RP$", ")"},
-                                    {"..", "::"}});
+  return marks;
+}
+
+// Without marks of clones.
+std::string DemangleBase(const std::string& symbol) {
+  if (absl::StartsWith(symbol, "_R")) return DemangleRustV0(symbol).value_or(symbol);
+  if (!absl::StartsWith(symbol, "_Z")) return symbol;
+  int status = 0;
+  std::unique_ptr<char, decltype(&std::free)> demangled(
+      abi::__cxa_demangle(symbol.c_str(), nullptr, nullptr, &status), &std::free);
+  if (status != 0 || demangled == nullptr) return symbol;
+  return DecodeLegacyRust(demangled.get());
 }
 
 bool IsNameCharacter(char c) { return absl::ascii_isalnum(c) || c == '_'; }
@@ -93,12 +106,26 @@ std::string WithoutAbiTags(absl::string_view name) {
 }  // namespace
 
 std::string Demangle(const std::string& symbol) {
-  if (!absl::StartsWith(symbol, "_Z")) return symbol;
-  int status = 0;
-  std::unique_ptr<char, decltype(&std::free)> demangled(
-      abi::__cxa_demangle(symbol.c_str(), nullptr, nullptr, &status), &std::free);
-  if (status != 0 || demangled == nullptr) return symbol;
-  return DecodeLegacyRust(demangled.get());
+  const absl::string_view base = WithoutCloneSuffix(symbol);
+  if (base.size() == symbol.size()) return DemangleBase(symbol);
+  return absl::StrCat(DemangleBase(std::string(base)),
+                      CloneMarks(absl::string_view(symbol).substr(base.size())));
+}
+
+absl::string_view WithoutCloneMark(absl::string_view name) {
+  const size_t mark = name.find(" [clone .");
+  return mark == absl::string_view::npos ? name : name.substr(0, mark);
+}
+
+absl::string_view WithoutCloneSuffix(absl::string_view symbol) {
+  size_t end = symbol.size();
+  for (size_t dot = end;
+       dot > 1 && (dot = symbol.rfind('.', dot - 1)) != absl::string_view::npos && dot > 0;) {
+    const absl::string_view part = symbol.substr(dot + 1, symbol.find('.', dot + 1) - dot - 1);
+    if (!IsDigits(part) && !IsCloneWord(part)) break;
+    end = dot;
+  }
+  return symbol.substr(0, end);
 }
 
 std::string ShortName(absl::string_view demangled) {
@@ -116,7 +143,9 @@ std::string ShortName(absl::string_view demangled) {
       }
     }
     const char c = name[i];
-    if (c == '(' || c == '<' || c == '[' || c == '{') {
+    if (c == '-' && name.substr(i, 2) == "->") {  // before the result of a Rust function type
+      ++i;
+    } else if (c == '(' || c == '<' || c == '[' || c == '{') {
       if (depth == 0 && c == '(') arguments = i;
       ++depth;
     } else if (c == ')' || c == '>' || c == ']' || c == '}') {

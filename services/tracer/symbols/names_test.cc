@@ -13,11 +13,31 @@ TEST(Demangle, c_symbol__then_unchanged) { EXPECT_EQ(Demangle("main"), "main"); 
 
 TEST(Demangle, broken_symbol__then_unchanged) { EXPECT_EQ(Demangle("_ZN2ns"), "_ZN2ns"); }
 
-TEST(Demangle, legacy_rust_symbol__then_hash_and_escapes_are_gone) {
+TEST(Demangle, rust_symbols__then_without_hash) {
   EXPECT_EQ(Demangle("_ZN4core3fmt9Formatter3new17h0123456789abcdefE"),
             "core::fmt::Formatter::new");
-  EXPECT_EQ(Demangle("_ZN36_$LT$str$u20$as$u20$fmt..Display$GT$3fmt17h0123456789abcdefE"),
-            "<str as fmt::Display>::fmt");
+  EXPECT_EQ(Demangle("_RNvC6_123foo3bar"), "123foo::bar");
+}
+
+TEST(Demangle, part_made_by_the_compiler__then_marked) {
+  EXPECT_EQ(Demangle("_ZN2ns3fooEi.constprop.0"), "ns::foo(int) [clone .constprop.0]");
+  EXPECT_EQ(Demangle("work.part.0.isra.1"), "work [clone .part.0] [clone .isra.1]");
+  EXPECT_EQ(Demangle("work.cold"), "work [clone .cold]");
+  EXPECT_EQ(Demangle("_ZN1a1b17h0123456789abcdefE.llvm.42"), "a::b [clone .llvm.42]");
+  EXPECT_EQ(Demangle("_RNvC1a1b.llvm.42"), "a::b [clone .llvm.42]");
+}
+
+TEST(Demangle, symbol_with_other_dots__then_unchanged) {
+  EXPECT_EQ(Demangle("main.main"), "main.main");
+}
+
+TEST(WithoutClone, marks_and_suffixes__then_gone) {
+  EXPECT_EQ(WithoutCloneMark("foo(int) [clone .part.0] [clone .cold]"), "foo(int)");
+  EXPECT_EQ(WithoutCloneMark("foo(int)"), "foo(int)");
+  EXPECT_EQ(WithoutCloneSuffix("_Z3fooi.part.0.cold"), "_Z3fooi");
+  EXPECT_EQ(WithoutCloneSuffix("main.main"), "main.main");
+  EXPECT_EQ(WithoutCloneSuffix("."), ".");
+  EXPECT_EQ(WithoutCloneSuffix(""), "");
 }
 
 TEST(ShortName, return_type_arguments_and_qualifiers__then_removed) {
@@ -37,6 +57,12 @@ TEST(ShortName, anonymous_namespace_and_lambda__then_kept) {
   EXPECT_EQ(ShortName("(anonymous namespace)::foo(int)"), "(anonymous namespace)::foo");
   EXPECT_EQ(ShortName("main::{lambda(int)#1}::operator()(int) const"),
             "main::{lambda(int)#1}::operator()");
+}
+
+TEST(ShortName, rust_function_type__then_its_arrow_is_no_bracket) {
+  EXPECT_EQ(ShortName("<fn() -> i32 as core::marker::FnPtr>::addr"),
+            "<fn() -> i32 as core::marker::FnPtr>::addr");
+  EXPECT_EQ(ShortName("a::gen::<fn(u8) -> u8>"), "a::gen::<fn(u8) -> u8>");
 }
 
 TEST(ShortName, operators__then_kept) {

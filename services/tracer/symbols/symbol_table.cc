@@ -67,6 +67,14 @@ void ReadTable(const ElfFile& file, const Elf64_Shdr& section, const Module& mod
   }
 }
 
+void ReadTables(const ElfFile& file, Module& module, std::vector<Symbol>& symbols) {
+  for (const Elf64_Shdr& section : file.sections()) {
+    if (section.sh_type != SHT_SYMTAB && section.sh_type != SHT_DYNSYM) continue;
+    module.has_symtab |= section.sh_type == SHT_SYMTAB;
+    ReadTable(file, section, module, symbols);
+  }
+}
+
 // `group` has at least one symbol, all of one address, best name first.
 Function Merge(absl::Span<const Symbol> group, const Module& module) {
   Function function;
@@ -171,13 +179,10 @@ void AddNamelessFunctions(const ElfFile& file, Module& module) {
 
 }  // namespace
 
-void ReadFunctions(const ElfFile& file, Module& module) {
+void ReadFunctions(const ElfFile& file, const ElfFile* debug, Module& module) {
   std::vector<Symbol> symbols;
-  for (const Elf64_Shdr& section : file.sections()) {
-    if (section.sh_type != SHT_SYMTAB && section.sh_type != SHT_DYNSYM) continue;
-    module.has_symtab |= section.sh_type == SHT_SYMTAB;
-    ReadTable(file, section, module, symbols);
-  }
+  ReadTables(file, module, symbols);
+  if (debug != nullptr) ReadTables(*debug, module, symbols);
   std::sort(symbols.begin(), symbols.end(), [](const Symbol& a, const Symbol& b) {
     if (a.offset != b.offset) return a.offset < b.offset;
     return NameRank(a) < NameRank(b);

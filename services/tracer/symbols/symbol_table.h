@@ -10,8 +10,9 @@
 
 namespace flightrec::symbols {
 
-// Fills functions and has_symtab. Needs the other members of module.
-void ReadFunctions(const ElfFile& file, Module& module);
+// Fills functions and has_symtab. Needs the other members of module. `debug`:
+// the separate debug file, or nullptr.
+void ReadFunctions(const ElfFile& file, const ElfFile* debug, Module& module);
 
 }  // namespace flightrec::symbols
 
