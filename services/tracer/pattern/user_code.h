@@ -22,7 +22,7 @@ bool IsStandardName(absl::string_view short_name);
 
 // `glob` over the whole path, or over its end from the beginning of a folder's
 // or the file's name: "parser.cc", "src/*.cc" and "*/src/*.cc" all match
-// "/home/me/src/parser.cc". "*" stands for slashes too.
+// "/src/me/src/parser.cc". "*" stands for slashes too.
 bool SourceMatches(absl::string_view glob, absl::string_view path);
 
 }  // namespace flightrec::pattern
