@@ -28,6 +28,7 @@ const std::map<std::string, Command>& Commands() {
                                          {"tree", Command::kTree},
                                          {"sql", Command::kSql},
                                          {"recordings", Command::kRecordings},
+                                         {"probes", Command::kProbes},
                                          {"up", Command::kUp},
                                          {"mcp", Command::kMcp}};
   return *commands;
@@ -66,9 +67,11 @@ std::map<std::string, Setter> Setters(CommandLine& line) {
       return absl::OkStatus();
     };
   };
-  auto pattern = [&line](absl::string_view value) {
-    line.patterns.emplace_back(value);
-    return absl::OkStatus();
+  auto list = [](std::vector<std::string>& field) {
+    return [&field](absl::string_view value) {
+      field.emplace_back(value);
+      return absl::OkStatus();
+    };
   };
   return {{"--store", text(line.store)},
           {"--tracer", text(line.tracer)},
@@ -78,8 +81,10 @@ std::map<std::string, Setter> Setters(CommandLine& line) {
           {"--token_file", text(line.token_file)},
           {"--control_token_file", text(line.control_token_file)},
           {"--tls_ca", text(line.tls_ca)},
-          {"-f", pattern},
-          {"--function", pattern},
+          {"-f", list(line.patterns)},
+          {"--function", list(line.patterns)},
+          {"--add", list(line.add_patterns)},
+          {"--remove", list(line.remove_patterns)},
           {"--output", [&line](absl::string_view value) { return ParseOutput(value, line); }},
           {"--limit",
            [&line](absl::string_view value) {
@@ -119,6 +124,12 @@ absl::Status TakePositional(const std::vector<std::string>& words, CommandLine& 
             "sql: no statement; use: flightrec sql @latest \"SELECT ...\"");
       }
       break;
+    case Command::kProbes:
+      if (line.add_patterns.empty() && line.remove_patterns.empty()) {
+        return absl::InvalidArgumentError(
+            "probes: no pattern; use: flightrec probes [RECORDING] --add=PATTERN --remove=PATTERN");
+      }
+      [[fallthrough]];
     case Command::kReport:
     case Command::kTree:
       if (!words.empty()) line.recording = words[0];
@@ -135,9 +146,9 @@ absl::Status TakePositional(const std::vector<std::string>& words, CommandLine& 
 absl::StatusOr<Command> FindCommand(const std::string& word) {
   auto found = Commands().find(word);
   if (found != Commands().end()) return found->second;
-  return absl::InvalidArgumentError(absl::StrCat(
-      "'", word,
-      "' is not a command; there are run, report, tree, sql, recordings, up, mcp and help"));
+  return absl::InvalidArgumentError(absl::StrCat("'", word,
+                                                 "' is not a command; there are run, report, tree, "
+                                                 "sql, recordings, probes, up, mcp and help"));
 }
 
 // Takes one flag with its value; `i` moves to the last word used.
@@ -207,12 +218,15 @@ std::string HelpText() {
   flightrec sql [RECORDING] "SELECT ..."          any question; tables calls, functions, paths, threads,
                                                   processes, recordings, lost_calls
   flightrec recordings                            what was recorded
+  flightrec probes [RECORDING] --add=PATTERN --remove=PATTERN
+                                                  hook more functions of a program that is being recorded, or fewer
   flightrec up                                    serve all of it over gRPC until interrupted
   flightrec mcp                                   serve agents over stdin and stdout (MCP)
 
 RECORDING is @latest (the default) or an id from `flightrec recordings`.
 
-  -f, --function=PATTERN   which functions; may be repeated; several are separated by commas
+  -f, --function=PATTERN   name or glob of functions; !PATTERN excludes; may be repeated
+  --add=PATTERN, --remove=PATTERN   functions to hook from now on, or no longer; may be repeated
   --output=table|tsv|json  how answers are printed
   --limit=N                rows at the most
   --store=DIR              where recordings are kept (default ~/.local/share/flightrec)
@@ -222,16 +236,6 @@ RECORDING is @latest (the default) or an id from `flightrec recordings`.
   --backend=HOST:PORT --query=HOST:PORT   use these services instead of those of the store; for `up`, where they
                            listen (also --tracer and --mcp; default 127.0.0.1:7071 to 7074)
   --token_file=FILE --tls_ca=FILE         how to reach services that ask for it
-
-PATTERN, where * stands for any characters (:: and / included) and ? for one:
-  main  ns::Foo::*         functions of the program by name, with or without arguments, or by symbol; parts that the
-                           compiler made of them too
-  libz.so*:deflate*        functions of a library that is loaded at the start
-  **                       every function of the program and its libraries
-  @file:src/*.cc           by the end of their source file's path, as the debug information has it
-  @usercode                of the program and its own libraries: not of those below /lib, /usr/lib and /usr/local/lib,
-                           nor what headers of the system (/usr/include, C++ and Rust libraries) added
-  !PATTERN                 not these
 )";
 }
 

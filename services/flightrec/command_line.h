@@ -14,7 +14,7 @@ namespace flightrec::cli {
 
 enum class OutputFormat { kTable, kTsv, kJson };
 
-enum class Command { kHelp, kRun, kReport, kTree, kSql, kRecordings, kUp, kMcp };
+enum class Command { kHelp, kRun, kReport, kTree, kSql, kRecordings, kProbes, kUp, kMcp };
 
 struct CommandLine {
   Command command = Command::kHelp;
@@ -28,6 +28,9 @@ struct CommandLine {
   std::vector<std::string> program;
   // Not an argument: what the program gets besides 0, 1 and 2.
   std::vector<int> inherited_descriptors;
+  // probes
+  std::vector<std::string> add_patterns;
+  std::vector<std::string> remove_patterns;
   // sql
   std::string statement;
   // report, tree, recordings: rows at the most.

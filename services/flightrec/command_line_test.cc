@@ -46,6 +46,15 @@ TEST(CommandLine, sql_without_a_recording__then_asks_the_latest) {
   EXPECT_EQ(line->statement, "SELECT 1");
 }
 
+TEST(CommandLine, probes__then_patterns_of_both_kinds) {
+  absl::StatusOr<CommandLine> line = Parse({"probes", "--add=a*", "--remove", "ab*", "--add", "c"});
+  ASSERT_TRUE(line.ok()) << line.status();
+  EXPECT_EQ(line->recording, "@latest");
+  EXPECT_THAT(line->add_patterns, ElementsAre("a*", "c"));
+  EXPECT_THAT(line->remove_patterns, ElementsAre("ab*"));
+  EXPECT_THAT(Error({"probes", "@latest"}), HasSubstr("probes: no pattern"));
+}
+
 TEST(CommandLine, wrong_words__then_says_which_and_how) {
   EXPECT_THAT(Error({"recrod"}), HasSubstr("'recrod' is not a command"));
   EXPECT_THAT(Error({"run"}), HasSubstr("flightrec run [-f PATTERN] -- PROGRAM"));

@@ -10,6 +10,7 @@
 #include "common/rpc/shutdown_signal.h"
 #include "services/flightrec/all_in_one.h"
 #include "services/flightrec/connection.h"
+#include "services/flightrec/probes_command.h"
 #include "services/flightrec/run_command.h"
 #include "services/flightrec/views.h"
 #include "services/mcp_bridge/mcp_bridge_server.h"
@@ -55,12 +56,21 @@ absl::StatusOr<View> Ask(QueryStub& query, const CommandLine& line) {
   }
 }
 
-int ExecuteView(const CommandLine& line, log::Logger* logger, metrics::Registry* registry) {
-  auto connection = Connection::Open(line, Connection::Need::kQuery, logger, registry);
-  if (!connection.ok()) return Fail(connection.status(), kExitFailure);
+absl::StatusOr<View> Answer(const CommandLine& line, log::Logger* logger,
+                            metrics::Registry* registry) {
+  const bool probes = line.command == Command::kProbes;
+  const Connection::Need need =
+      probes ? Connection::Need::kRunningTracer : Connection::Need::kQuery;
+  auto connection = Connection::Open(line, need, logger, registry);
+  if (!connection.ok()) return connection.status();
+  if (probes) return Probes(**connection, line);
   auto query = (*connection)->Query();
-  if (!query.ok()) return Fail(query.status(), kExitFailure);
-  absl::StatusOr<View> view = Ask(**query, line);
+  if (!query.ok()) return query.status();
+  return Ask(**query, line);
+}
+
+int ExecuteView(const CommandLine& line, log::Logger* logger, metrics::Registry* registry) {
+  absl::StatusOr<View> view = Answer(line, logger, registry);
   if (!view.ok()) return Fail(view.status(), kExitFailure);
   if (line.output == OutputFormat::kTable) std::cout << view->heading;
   std::cout << Format(view->table, line.output) << std::flush;

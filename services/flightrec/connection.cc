@@ -38,15 +38,28 @@ Connection::~Connection() {
   if (own_ != nullptr) own_->Drain();
 }
 
+absl::Status Connection::FindTracer(const absl::StatusOr<rpc::Endpoints>& owner) {
+  if (!line_.tracer.empty()) return absl::OkStatus();
+  if (!owner.ok() || owner->tracer.empty()) {
+    return absl::NotFoundError(absl::StrCat(
+        "nothing is being recorded into ", line_.store,
+        " by the process that owns it; name the tracer: --tracer=HOST:PORT --control_token_file"));
+  }
+  endpoints_.tracer = owner->tracer;
+  endpoints_.control_token_file = owner->control_token_file;
+  return absl::OkStatus();
+}
+
 absl::Status Connection::Start(Need need) {
   endpoints_ = rpc::Endpoints();
-  absl::StatusOr<rpc::Endpoints> owner = rpc::ReadEndpointFile(line_.store);
-  if (owner.ok()) endpoints_ = *std::move(owner);
+  const absl::StatusOr<rpc::Endpoints> owner = rpc::ReadEndpointFile(line_.store);
+  if (owner.ok()) endpoints_ = *owner;
   if (!line_.backend.empty()) endpoints_.backend = line_.backend;
   if (!line_.query.empty()) endpoints_.query = line_.query;
   // A tracer's program runs where the tracer runs; only one that was asked for is used.
   endpoints_.tracer = line_.tracer;
   endpoints_.control_token_file = line_.control_token_file;
+  if (need == Need::kRunningTracer) return FindTracer(owner);
 
   AllInOneConfig config;
   config.store = line_.store;

@@ -13,6 +13,7 @@
 #include "common/log/logger.h"
 #include "common/metrics/registry.h"
 #include "common/rpc/channel.h"
+#include "common/rpc/endpoint_file.h"
 #include "flightrec/capture/v1/capture.grpc.pb.h"
 #include "flightrec/query/v1/query.grpc.pb.h"
 #include "services/flightrec/all_in_one.h"
@@ -23,8 +24,9 @@ namespace flightrec::cli {
 class Connection {
  public:
   // Which service a command asks. kCapture records with a tracer in this process, so that the
-  // program keeps this terminal, unless the command line names another tracer.
-  enum class Need { kQuery, kCapture };
+  // program keeps this terminal, unless the command line names another tracer. kRunningTracer asks
+  // that of the process that owns the store, or the one named; NOT_FOUND without either.
+  enum class Need { kQuery, kCapture, kRunningTracer };
 
   static absl::StatusOr<std::unique_ptr<Connection>> Open(const CommandLine& line, Need need,
                                                           log::Logger* logger,
@@ -47,6 +49,7 @@ class Connection {
  private:
   Connection(const CommandLine& line, log::Logger* logger, metrics::Registry* registry);
   absl::Status Start(Need need);
+  absl::Status FindTracer(const absl::StatusOr<rpc::Endpoints>& owner);
 
   const CommandLine line_;
   log::Logger* const logger_;

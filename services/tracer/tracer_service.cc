@@ -130,9 +130,18 @@ grpc::Status TracerService::Attach(grpc::ServerContext*, const capture::v1::Atta
 }
 
 grpc::Status TracerService::UpdateProbes(grpc::ServerContext*,
-                                         const capture::v1::UpdateProbesRequest*,
-                                         capture::v1::UpdateProbesResponse*) {
-  return rpc::ToGrpcStatus(rpc::NotBuiltYet("CaptureService.UpdateProbes"));
+                                         const capture::v1::UpdateProbesRequest* request,
+                                         capture::v1::UpdateProbesResponse* response) {
+  if (request->add_patterns().empty() && request->remove_patterns().empty()) {
+    return rpc::ToGrpcStatus(rpc::InvalidField(
+        "add_patterns", "is empty, and so is remove_patterns: name functions to hook or unhook"));
+  }
+  absl::StatusOr<ProbeUpdate> update = recorder_->UpdateProbes(
+      request->recording(), Strings(request->add_patterns()), Strings(request->remove_patterns()));
+  if (!update.ok()) return rpc::ToGrpcStatus(update.status());
+  response->set_functions_hooked(update->functions_hooked);
+  *response->mutable_refusals() = {update->refusals.begin(), update->refusals.end()};
+  return grpc::Status::OK;
 }
 
 grpc::Status TracerService::SetTriggers(grpc::ServerContext*,

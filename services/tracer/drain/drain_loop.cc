@@ -53,6 +53,21 @@ DrainTotals DrainLoop::Totals() const {
   return totals_;
 }
 
+void DrainLoop::AddFunctions(absl::Span<const ids::FunctionId> functions) {
+  absl::MutexLock lock(&mutex_);
+  new_functions_.insert(new_functions_.end(), functions.begin(), functions.end());
+  const auto taken = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    return new_functions_.empty() || ended_;
+  };
+  mutex_.Await(absl::Condition(&taken));
+}
+
+void DrainLoop::TakeNewFunctions() {
+  absl::MutexLock lock(&mutex_);
+  process_.functions.insert(process_.functions.end(), new_functions_.begin(), new_functions_.end());
+  new_functions_.clear();
+}
+
 void DrainLoop::Run() {
   // 0 is this thread. Not permitted to everyone: then it stays an ordinary one.
   static_cast<void>(setpriority(PRIO_PROCESS, 0, options_.niceness));
@@ -68,9 +83,12 @@ void DrainLoop::Run() {
   for (const std::unique_ptr<LaneDrain>& lane : lanes_) EndThread(*lane);
   lanes_.clear();
   PublishTotals();
+  absl::MutexLock lock(&mutex_);
+  ended_ = true;
 }
 
 double DrainLoop::DrainOnce() {
+  TakeNewFunctions();
   FindThreads();
   double fill = 0;
   for (const std::unique_ptr<LaneDrain>& lane : lanes_) fill = std::max(fill, DrainLane(*lane));

@@ -2,7 +2,7 @@
 // lanes and makes chunks of what it finds.
 //
 // The traced process is never waited for nor stopped. Public methods are for one thread, except
-// Totals. Does not watch the process: its owner calls Finish when it has ended.
+// Totals and AddFunctions. Does not watch the process: its owner calls Finish when it has ended.
 #ifndef SERVICES_TRACER_DRAIN_DRAIN_LOOP_H_
 #define SERVICES_TRACER_DRAIN_DRAIN_LOOP_H_
 
@@ -49,6 +49,10 @@ class DrainLoop {
 
   DrainTotals Totals() const;
 
+  // Functions whose indexes follow those known so far. When it returns, calls of them may be made.
+  // From any thread, one at a time, between Start and Finish.
+  void AddFunctions(absl::Span<const ids::FunctionId> functions);
+
  private:
   struct LaneDrain {
     uint32_t slot;
@@ -62,6 +66,7 @@ class DrainLoop {
   size_t RoomIn(const ThreadDrain& drain) const;
   // `begin_ticks`: when the first call of the chunk ended.
   void BeginChunk(LaneDrain& lane, uint64_t begin_ticks);
+  void TakeNewFunctions();
   void FindThreads();
   void EndThreads();
   void EndThread(LaneDrain& lane);
@@ -70,7 +75,7 @@ class DrainLoop {
   void PublishTotals();
 
   lane::LaneReader& reader_;
-  const ProcessIdentity process_;
+  ProcessIdentity process_;  // its functions grow
   const DrainOptions options_;
   clock::Clock& clock_;
   const FindEnded find_ended_;
@@ -85,6 +90,9 @@ class DrainLoop {
 
   mutable absl::Mutex mutex_;
   bool stop_ ABSL_GUARDED_BY(mutex_) = false;
+  bool ended_ ABSL_GUARDED_BY(mutex_) = false;
+  // Not taken by the loop yet.
+  std::vector<ids::FunctionId> new_functions_ ABSL_GUARDED_BY(mutex_);
   DrainTotals totals_ ABSL_GUARDED_BY(mutex_);
   std::thread thread_;
 };

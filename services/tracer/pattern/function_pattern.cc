@@ -218,8 +218,8 @@ bool FunctionPattern::Matches(const ModuleRef& module, const symbols::Function& 
   return included;
 }
 
-absl::StatusOr<std::vector<Selection>> FunctionPattern::Select(
-    absl::Span<const ModuleRef> modules) const {
+absl::StatusOr<std::vector<Selection>> FunctionPattern::Select(absl::Span<const ModuleRef> modules,
+                                                               Unmatched unmatched) const {
   std::vector<Selection> selections;
   for (uint32_t m = 0; m < modules.size(); ++m) {
     const ModuleRef& ref = modules[m];
@@ -232,11 +232,36 @@ absl::StatusOr<std::vector<Selection>> FunctionPattern::Select(
     if (!selection.functions.empty()) selections.push_back(selection);
   }
   for (const Term& term : terms_) {
-    if (term.exclude) continue;
+    if (term.exclude || unmatched == Unmatched::kIgnore) continue;
+    if (unmatched == Unmatched::kRefuseUnlessLater && WaitsForLibrary(term, modules)) continue;
     absl::Status matched = CheckMatches(term, modules);
     if (!matched.ok()) return matched;
   }
   return selections;
+}
+
+bool FunctionPattern::WantsLibraries() const {
+  return std::any_of(terms_.begin(), terms_.end(),
+                     [](const Term& term) { return !term.exclude && WantsLibraries(term); });
+}
+
+bool FunctionPattern::WantsLibraries(const Term& term) {
+  return !term.module_glob.empty() || term.subject != Subject::kName;
+}
+
+bool FunctionPattern::WaitsForLibrary(const Term& term, absl::Span<const ModuleRef> modules) {
+  return !term.exclude && !term.module_glob.empty() &&
+         std::none_of(modules.begin(), modules.end(), [&](const ModuleRef& ref) {
+           return TermWantsModule(term, ref.module->path, ref.is_main_executable);
+         });
+}
+
+std::vector<std::string> FunctionPattern::LaterTerms(absl::Span<const ModuleRef> modules) const {
+  std::vector<std::string> later;
+  for (const Term& term : terms_) {
+    if (WaitsForLibrary(term, modules)) later.push_back(term.text);
+  }
+  return later;
 }
 
 absl::Status FunctionPattern::CheckMatches(const Term& term, absl::Span<const ModuleRef> modules) {

@@ -54,6 +54,13 @@ struct Selection {
   std::vector<uint32_t> functions;
 };
 
+// What becomes of an including term that matches nothing.
+enum class Unmatched {
+  kRefuse,
+  kRefuseUnlessLater,  // a library that it names, and that is not there, may be loaded later
+  kIgnore,
+};
+
 class FunctionPattern {
  public:
   // INVALID_ARGUMENT: an empty term, or a form that is not known; the message
@@ -72,7 +79,14 @@ class FunctionPattern {
   // One Selection per module that has a selected function. NOT_FOUND when an
   // including term matches nothing in any of the modules; the message has the
   // number of functions searched and up to kSuggestions names that come close.
-  absl::StatusOr<std::vector<Selection>> Select(absl::Span<const ModuleRef> modules) const;
+  absl::StatusOr<std::vector<Selection>> Select(absl::Span<const ModuleRef> modules,
+                                                Unmatched unmatched = Unmatched::kRefuse) const;
+
+  // Whether it could select functions of a library that is loaded later.
+  bool WantsLibraries() const;
+
+  // Including terms that name a library of which none is among `modules`.
+  std::vector<std::string> LaterTerms(absl::Span<const ModuleRef> modules) const;
 
   static constexpr int kSuggestions = 5;
 
@@ -92,6 +106,8 @@ class FunctionPattern {
   static bool TermWantsModule(const Term& term, absl::string_view path, bool is_main_executable);
   static bool TermMatches(const Term& term, const ModuleRef& module,
                           const symbols::Function& function);
+  static bool WantsLibraries(const Term& term);
+  static bool WaitsForLibrary(const Term& term, absl::Span<const ModuleRef> modules);
   // NOT_FOUND when the term matches no function of the modules.
   static absl::Status CheckMatches(const Term& term, absl::Span<const ModuleRef> modules);
   static std::vector<std::string> CloseNames(const Term& term, absl::Span<const ModuleRef> modules);

@@ -29,6 +29,13 @@ struct LaunchSpec {
   std::vector<std::pair<std::string, std::string>> labels;
 };
 
+// What is hooked after a change.
+struct ProbeUpdate {
+  uint64_t functions_hooked = 0;
+  // Of those that the change asked for.
+  std::vector<trace::v1::Refusal> refusals;
+};
+
 // A recording as it is at one moment.
 struct CaptureState {
   trace::v1::Recording recording;

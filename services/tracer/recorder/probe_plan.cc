@@ -5,7 +5,6 @@
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/string_view.h"
-#include "common/ids/entity_id.h"
 #include "services/tracer/patch/planner.h"
 #include "services/tracer/pattern/function_pattern.h"
 #include "services/tracer/symbols/module_reader.h"
@@ -55,10 +54,14 @@ absl::StatusOr<capture::v1::PlanProbesResponse> PlanExecutable(
   return response;
 }
 
+ids::FunctionId FunctionIdOf(const symbols::Module& module, const symbols::Function& function) {
+  return ids::ComputeFunctionId(BuildId(module), function.offset);
+}
+
 trace::v1::Function ToProto(const symbols::Module& module, const symbols::Function& function,
                             const symbols::SourceLines& lines) {
   trace::v1::Function proto;
-  proto.set_function_id(ids::ComputeFunctionId(BuildId(module), function.offset));
+  proto.set_function_id(FunctionIdOf(module, function));
   proto.set_name(function.name);
   proto.set_symbol(function.symbol);
   proto.set_module(module.Basename());
@@ -72,20 +75,22 @@ trace::v1::Function ToProto(const symbols::Module& module, const symbols::Functi
 }
 
 void RefusalSummary::Add(const symbols::Module& module, absl::Span<const patch::Refusal> refusals) {
-  for (const patch::Refusal& refusal : refusals) {
-    const absl::string_view reason = patch::ReasonName(refusal.reason);
-    auto known =
-        std::find_if(by_reason_.begin(), by_reason_.end(),
-                     [&](const trace::v1::Refusal& summary) { return summary.reason() == reason; });
-    if (known == by_reason_.end()) {
-      known = by_reason_.emplace(by_reason_.end());
-      known->set_reason(std::string(reason));
-      known->set_description(std::string(patch::ReasonSentence(refusal.reason)));
-    }
-    known->set_functions(known->functions() + 1);
-    if (known->examples_size() < kExamples)
-      known->add_examples(module.functions[refusal.function].name);
+  for (const patch::Refusal& refusal : refusals)
+    Add(refusal.reason, module.functions[refusal.function].name);
+}
+
+void RefusalSummary::Add(patch::RefusalReason reason, const std::string& name) {
+  const absl::string_view reason_name = patch::ReasonName(reason);
+  auto known = std::find_if(
+      by_reason_.begin(), by_reason_.end(),
+      [&](const trace::v1::Refusal& summary) { return summary.reason() == reason_name; });
+  if (known == by_reason_.end()) {
+    known = by_reason_.emplace(by_reason_.end());
+    known->set_reason(std::string(reason_name));
+    known->set_description(std::string(patch::ReasonSentence(reason)));
   }
+  known->set_functions(known->functions() + 1);
+  if (known->examples_size() < kExamples) known->add_examples(name);
 }
 
 std::vector<trace::v1::Refusal> RefusalSummary::Take() {

@@ -9,6 +9,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
+#include "common/ids/entity_id.h"
 #include "flightrec/capture/v1/capture.pb.h"
 #include "flightrec/trace/v1/trace.pb.h"
 #include "services/tracer/patch/refusal.h"
@@ -22,6 +23,8 @@ namespace flightrec::tracer {
 absl::StatusOr<capture::v1::PlanProbesResponse> PlanExecutable(
     const std::string& executable, const std::vector<std::string>& patterns);
 
+ids::FunctionId FunctionIdOf(const symbols::Module& module, const symbols::Function& function);
+
 trace::v1::Function ToProto(const symbols::Module& module, const symbols::Function& function,
                             const symbols::SourceLines& lines);
 
@@ -30,6 +33,7 @@ inline constexpr int kExamples = 10;
 class RefusalSummary {
  public:
   void Add(const symbols::Module& module, absl::Span<const patch::Refusal> refusals);
+  void Add(patch::RefusalReason reason, const std::string& name);
   // Most functions first.
   std::vector<trace::v1::Refusal> Take();
 

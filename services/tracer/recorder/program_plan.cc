@@ -49,21 +49,31 @@ void AddNotes(const symbols::Module& module, const symbols::SourceLines& lines,
   if (!lines.note().empty()) notes.push_back(lines.note());
 }
 
+std::vector<pattern::ModuleRef> References(const std::vector<WantedModule>& wanted) {
+  std::vector<pattern::ModuleRef> references;
+  for (const WantedModule& one : wanted)
+    references.push_back({one.module.get(), one.mapped->is_main_executable, one.lines.get()});
+  return references;
+}
+
 }  // namespace
 
 absl::StatusOr<ProgramPlan> PlanProgram(absl::Span<const target::MappedModule> modules,
                                         std::shared_ptr<const symbols::Module> program,
-                                        const pattern::FunctionPattern& pattern) {
+                                        const pattern::FunctionPattern& pattern,
+                                        pattern::Unmatched unmatched) {
+  // A static program loads no library.
+  if (unmatched == pattern::Unmatched::kRefuseUnlessLater && modules.size() == 1)
+    unmatched = pattern::Unmatched::kRefuse;
   absl::StatusOr<std::vector<WantedModule>> wanted =
       ReadWanted(modules, std::move(program), pattern);
   if (!wanted.ok()) return wanted.status();
-  std::vector<pattern::ModuleRef> references;
-  for (const WantedModule& one : *wanted)
-    references.push_back({one.module.get(), one.mapped->is_main_executable, one.lines.get()});
-  absl::StatusOr<std::vector<pattern::Selection>> selected = pattern.Select(references);
+  const std::vector<pattern::ModuleRef> references = References(*wanted);
+  absl::StatusOr<std::vector<pattern::Selection>> selected = pattern.Select(references, unmatched);
   if (!selected.ok()) return selected.status();
 
   ProgramPlan plan;
+  if (unmatched != pattern::Unmatched::kRefuse) plan.later = pattern.LaterTerms(references);
   RefusalSummary refusals;
   for (const pattern::Selection& selection : *selected) {
     WantedModule& one = (*wanted)[selection.module];
@@ -83,13 +93,36 @@ absl::StatusOr<ProgramPlan> PlanProgram(absl::Span<const target::MappedModule> m
       hooks.hooks.push_back({std::move(site), plan.functions.back().function_id()});
     }
     refusals.Add(*one.module, planned.refusals);
+    for (const patch::Refusal& refusal : planned.refusals) {
+      const symbols::Function& function = one.module->functions[refusal.function];
+      plan.refused.push_back({FunctionIdOf(*one.module, function), refusal.reason, function.name});
+    }
   }
   plan.refusals = refusals.Take();
-  if (!plan.functions.empty()) return plan;
+  if (!plan.functions.empty() || plan.refusals.empty() || unmatched == pattern::Unmatched::kIgnore)
+    return plan;
   const trace::v1::Refusal& first = plan.refusals.front();
   return absl::FailedPreconditionError(absl::StrCat(
       "no function can be hooked: ", first.functions(), " of those asked for are refused: ",
       absl::StripSuffix(first.description(), "."), "; choose others with -f"));
+}
+
+absl::StatusOr<absl::flat_hash_set<ids::FunctionId>> SelectFunctions(
+    absl::Span<const target::MappedModule> modules, std::shared_ptr<const symbols::Module> program,
+    const pattern::FunctionPattern& pattern, pattern::Unmatched unmatched) {
+  absl::StatusOr<std::vector<WantedModule>> wanted =
+      ReadWanted(modules, std::move(program), pattern);
+  if (!wanted.ok()) return wanted.status();
+  absl::StatusOr<std::vector<pattern::Selection>> selected =
+      pattern.Select(References(*wanted), unmatched);
+  if (!selected.ok()) return selected.status();
+  absl::flat_hash_set<ids::FunctionId> functions;
+  for (const pattern::Selection& selection : *selected) {
+    const symbols::Module& module = *(*wanted)[selection.module].module;
+    for (const uint32_t index : selection.functions)
+      functions.insert(FunctionIdOf(module, module.functions[index]));
+  }
+  return functions;
 }
 
 }  // namespace flightrec::tracer

@@ -78,6 +78,14 @@ absl::StatusOr<CaptureState> Recorder::Stop(absl::string_view recording, bool te
   return (*run)->State();
 }
 
+absl::StatusOr<ProbeUpdate> Recorder::UpdateProbes(absl::string_view recording,
+                                                   const std::vector<std::string>& add,
+                                                   const std::vector<std::string>& remove) {
+  absl::StatusOr<std::shared_ptr<RecordingRun>> run = Find(recording);
+  if (!run.ok()) return run.status();
+  return (*run)->UpdateProbes(add, remove);
+}
+
 std::vector<CaptureState> Recorder::List() {
   std::vector<std::shared_ptr<RecordingRun>> runs;
   {

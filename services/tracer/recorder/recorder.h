@@ -48,6 +48,11 @@ class Recorder {
   // Ends the recording and waits until it is sealed or failed.
   absl::StatusOr<CaptureState> Stop(absl::string_view recording, bool terminate_program);
 
+  // Errors of RecordingRun::UpdateProbes and Await.
+  absl::StatusOr<ProbeUpdate> UpdateProbes(absl::string_view recording,
+                                           const std::vector<std::string>& add,
+                                           const std::vector<std::string>& remove);
+
   // Newest first.
   std::vector<CaptureState> List();
 

@@ -21,7 +21,10 @@ namespace {
 // How soon a stop request is seen.
 constexpr absl::Duration kStopCheck = absl::Milliseconds(50);
 // Functions in one message: well below the 1 MiB a message may have.
-constexpr int kFunctionsPerTable = 1000;
+constexpr size_t kFunctionsPerTable = 1000;
+// Functions that can be hooked after the launch. Their counters take 8 bytes of address space each
+// and thread, memory only when hooked.
+constexpr uint32_t kSpareFunctions = 65536;
 
 void SetTimestamp(absl::Time time, google::protobuf::Timestamp* timestamp) {
   const timespec parts = absl::ToTimespec(time);
@@ -88,6 +91,7 @@ absl::Status RecordingRun::Launch(const LaunchSpec& spec) {
   options.inherited = environment_.inherited_descriptors;
   options.lane_directory = environment_.lane_directory;
   options.limits = spec.limits;
+  options.limits.spare_functions = kSpareFunctions;
   absl::StatusOr<symbols::Module> module = symbols::ReadModule(*path);
   if (!module.ok()) return module.status();
   options.module = std::make_shared<const symbols::Module>(*std::move(module));
@@ -96,16 +100,16 @@ absl::Status RecordingRun::Launch(const LaunchSpec& spec) {
       -> absl::StatusOr<std::vector<target::ModuleHooks>> {
     absl::StatusOr<ProgramPlan> plan = PlanProgram(modules, module, *pattern);
     if (!plan.ok()) return plan.status();
-    plan_ = *std::move(plan);
-    return plan_.modules;
+    probes_.Start(*pattern, *plan);
+    return std::move(plan->modules);
   };
   absl::StatusOr<std::unique_ptr<target::TracedProcess>> program =
       target::TracedProcess::Launch(std::move(options));
   if (!program.ok()) return program.status();
   program_ = *std::move(program);
-  // The bytes of the modules are not needed any more.
-  plan_.modules.clear();
   absl::MutexLock lock(&mutex_);
+  failures_ = program_->failures();
+  functions_hooked_ = probes_.functions().size() - failures_.size();
   process_.set_executable(*path);
   return absl::OkStatus();
 }
@@ -140,7 +144,7 @@ void RecordingRun::StartDrain() {
   identity.recording = id_;
   identity.process_id = process_id_;
   identity.calibration = environment_.calibration;
-  for (const trace::v1::Function& function : plan_.functions)
+  for (const trace::v1::Function& function : probes_.functions())
     identity.functions.push_back(function.function_id());
   reader_ = std::make_unique<lane::LaneReader>(program_->lane());
   drain::DrainOptions options;
@@ -164,15 +168,79 @@ void RecordingRun::StartDrain() {
     SendRecording();
     SendProcess();
   }
-  for (size_t at = 0; at < plan_.functions.size(); at += kFunctionsPerTable) {
+  SendFunctions(probes_.functions());
+  drain_->Start();
+}
+
+void RecordingRun::SendFunctions(absl::Span<const trace::v1::Function> functions) {
+  for (; !functions.empty();
+       functions.remove_prefix(std::min(functions.size(), kFunctionsPerTable))) {
     ingest::v1::Item item;
     item.mutable_functions()->set_recording(name_);
-    const size_t end = std::min(plan_.functions.size(), at + kFunctionsPerTable);
-    for (size_t i = at; i < end; ++i)
-      *item.mutable_functions()->add_functions() = plan_.functions[i];
+    for (const trace::v1::Function& function :
+         functions.first(std::min(functions.size(), kFunctionsPerTable)))
+      *item.mutable_functions()->add_functions() = function;
     Send(std::move(item));
   }
-  drain_->Start();
+}
+
+absl::StatusOr<target::HookChangeResult> RecordingRun::Make(const ProbeChange& change) {
+  const size_t known = probes_.functions().size();
+  if (known + change.functions.size() > program_->lane().layout().function_count) {
+    return absl::ResourceExhaustedError(absl::StrCat(
+        change.functions.size(), " more functions do not fit: this recording has room for ",
+        program_->lane().layout().function_count, ", of which ", known,
+        " are taken; name fewer, or name them when the program is launched"));
+  }
+  // Whoever reads a call of a new function has to know it: the drain and the backend, in this
+  // order, before the first call can be made.
+  std::vector<ids::FunctionId> ids;
+  for (const trace::v1::Function& function : change.functions)
+    ids.push_back(function.function_id());
+  {
+    absl::MutexLock lock(&mutex_);
+    probes_.Adopt(change);
+  }
+  drain_->AddFunctions(ids);
+  SendFunctions(change.functions);
+  absl::StatusOr<target::HookChangeResult> made = program_->ChangeHooks(change.hooks);
+  if (!made.ok()) return made.status();
+  absl::MutexLock lock(&mutex_);
+  functions_hooked_ = made->live;
+  failures_.insert(failures_.end(), made->failures.begin(), made->failures.end());
+  UpdateCompleteness();
+  SendProcess();
+  SendRecording();
+  return made;
+}
+
+absl::StatusOr<ProbeUpdate> RecordingRun::UpdateProbes(const std::vector<std::string>& add,
+                                                       const std::vector<std::string>& remove) {
+  absl::MutexLock lock(&probes_mutex_);
+  if (probes_closed_) {
+    return absl::FailedPreconditionError(
+        absl::StrCat(name_, " has ended; start another recording"));
+  }
+  absl::StatusOr<std::vector<target::MappedModule>> modules = program_->Modules();
+  if (!modules.ok()) return modules.status();
+  absl::StatusOr<ProbeChange> change = probes_.PlanUpdate(*modules, add, remove);
+  if (!change.ok()) return change.status();
+  absl::StatusOr<target::HookChangeResult> made = Make(*change);
+  if (!made.ok()) return made.status();
+  environment_.logger->Info("probes_updated",
+                            {{"recording", name_},
+                             {"hooked", made->live},
+                             {"stopped_us", absl::ToInt64Microseconds(made->stopped)}});
+  absl::MutexLock state(&mutex_);
+  probes_.Remember(add, remove);
+  trace::v1::Completeness of_change;
+  AddFailures(made->failures, probes_.functions(), of_change);
+  ProbeUpdate update;
+  update.functions_hooked = made->live;
+  update.refusals = change->refusals;
+  update.refusals.insert(update.refusals.end(), of_change.refusals().begin(),
+                         of_change.refusals().end());
+  return update;
 }
 
 void RecordingRun::OnThread(const drain::DrainedThread& thread) {
@@ -221,6 +289,11 @@ absl::optional<target::Outcome> RecordingRun::AwaitProgram() {
 void RecordingRun::Finish(const absl::optional<target::Outcome>& outcome) {
   const absl::Time end = environment_.clock->Now();
   {
+    // A change under way ends first.
+    absl::MutexLock lock(&probes_mutex_);
+    probes_closed_ = true;
+  }
+  {
     absl::MutexLock lock(&mutex_);
     Advance(RecordingState::kDraining);
   }
@@ -262,7 +335,7 @@ void RecordingRun::LetGo(bool ended) {
   calls_ = drain_->Totals().calls;
   drain_.reset();
   reader_.reset();
-  plan_ = ProgramPlan();
+  probes_ = ProbeSet();
   if (ended) {
     program_.reset();
     return;
@@ -284,10 +357,11 @@ void RecordingRun::Advance(RecordingState to) {
 void RecordingRun::UpdateCompleteness() {
   trace::v1::Completeness completeness = DescribeCompleteness(drain_->Totals(), reader_->refusals(),
                                                               program_->lane().layout().slot_count);
-  completeness.set_functions_hooked(plan_.functions.size() - program_->failures().size());
-  *completeness.mutable_refusals() = {plan_.refusals.begin(), plan_.refusals.end()};
-  for (const std::string& note : plan_.notes) completeness.add_notes(note);
-  AddFailures(program_->failures(), plan_.functions, completeness);
+  completeness.set_functions_hooked(functions_hooked_);
+  const std::vector<trace::v1::Refusal> refusals = probes_.refusals();
+  *completeness.mutable_refusals() = {refusals.begin(), refusals.end()};
+  for (const std::string& note : probes_.Notes()) completeness.add_notes(note);
+  AddFailures(failures_, probes_.functions(), completeness);
   completeness.set_still_recording(recording_.state() != trace::v1::RECORDING_STATE_SEALED);
   *recording_.mutable_completeness() = completeness;
   *process_.mutable_completeness() = std::move(completeness);

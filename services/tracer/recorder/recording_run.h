@@ -23,7 +23,7 @@
 #include "services/tracer/ingest/ingest_client.h"
 #include "services/tracer/lane/lane_reader.h"
 #include "services/tracer/recorder/capture_state.h"
-#include "services/tracer/recorder/program_plan.h"
+#include "services/tracer/recorder/probe_set.h"
 #include "services/tracer/recorder/recording_state.h"
 #include "services/tracer/target/traced_process.h"
 
@@ -58,6 +58,11 @@ class RecordingRun final : private drain::DrainSink {
   // Ends the recording soon. The program is sent SIGTERM, or left to run on with hooks that record
   // nothing.
   void RequestStop(bool terminate_program);
+  // Hooks functions in addition and takes hooks out, while the program runs. Errors are those of
+  // ProbeSet::PlanUpdate and TracedProcess::ChangeHooks; FAILED_PRECONDITION also when the
+  // recording ends.
+  absl::StatusOr<ProbeUpdate> UpdateProbes(const std::vector<std::string>& add,
+                                           const std::vector<std::string>& remove);
   // Sealed or failed.
   bool Finished();
 
@@ -70,6 +75,10 @@ class RecordingRun final : private drain::DrainSink {
   void OnFinalChunk(drain::EncodedChunk chunk) override;
 
   absl::Status Launch(const LaunchSpec& spec);
+  // Makes a planned change in the program.
+  absl::StatusOr<target::HookChangeResult> Make(const ProbeChange& change)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(probes_mutex_);
+  void SendFunctions(absl::Span<const trace::v1::Function> functions);
   void Describe(const LaunchSpec& spec);
   void StartDrain();
   void Run();
@@ -88,15 +97,22 @@ class RecordingRun final : private drain::DrainSink {
   const ids::Ulid id_;
   const std::string name_;
   ids::ProcessId process_id_ = 0;
-  // These four until the recording ends; other threads reach them under mutex_.
-  ProgramPlan plan_;
+  // These three until the recording ends; other threads reach them under mutex_.
   std::unique_ptr<target::TracedProcess> program_;
   std::unique_ptr<lane::LaneReader> reader_;
   std::unique_ptr<drain::DrainLoop> drain_;
   // Items of the whole tracer that the backend had refused before this recording.
   uint64_t rejected_before_ = 0;
 
+  // One change of the probes at a time; before mutex_.
+  absl::Mutex probes_mutex_;
+  bool probes_closed_ ABSL_GUARDED_BY(probes_mutex_) = false;
+
   absl::Mutex mutex_;
+  // Changed under both mutexes, so read under either.
+  ProbeSet probes_;
+  size_t functions_hooked_ ABSL_GUARDED_BY(mutex_) = 0;
+  std::vector<target::HookFailure> failures_ ABSL_GUARDED_BY(mutex_);
   RecordingLife life_ ABSL_GUARDED_BY(mutex_);
   trace::v1::Recording recording_ ABSL_GUARDED_BY(mutex_);
   trace::v1::Process process_ ABSL_GUARDED_BY(mutex_);
