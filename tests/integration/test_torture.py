@@ -22,12 +22,8 @@ OPTIONS = {
 }
 # What is not right yet; the agent's README lists these as limits.
 KNOWN = {
-    "exception_from_handler": "displaced instructions have no unwind information",
-    "step_backtrace": "displaced instructions and the slow parts have no unwind information",
-    "step_exit_thread": "displaced instructions and the slow parts have no unwind information",
     "step_fork": "a signal handler that forks inside the agent",
     "step_switch": "a signal handler that leaves a coroutine's frames above a half-made entry",
-    "step_throw": "displaced instructions and the slow parts have no unwind information",
     "stack_inside_stack": "a live frame of a coroutine inside the thread's stack is taken for dead",
 }
 COUNTS = """

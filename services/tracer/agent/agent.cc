@@ -3,6 +3,7 @@
 // registers only, and may be interrupted by its signal handlers anywhere.
 
 #include "common/path/path.h"
+#include "services/tracer/agent/frames.h"
 #include "services/tracer/agent/registration.h"
 #include "services/tracer/agent/shadow_stack.h"
 #include "services/tracer/agent/state.h"
@@ -119,22 +120,10 @@ extern "C" ExitResult SlowExit(const AgentState* state, ShadowEntry* claimed, ui
   return result;
 }
 
-struct DwarfBases {  // struct dwarf_eh_bases
-  uint64_t text;
-  uint64_t data;
-  uint64_t function;
-};
-
 // Stands in front of _Unwind_Find_FDE. 0: ask the original.
-extern "C" uint64_t FindFde(uint64_t address, DwarfBases* bases, const AgentState* state) {
-  for (uint64_t i = 0; i < state->region_count; ++i) {
-    const Region& region = state->regions[i];
-    const uint64_t offset = address - region.low;
-    if (offset >= region.high - region.low) continue;
-    *bases = {0, 0, address - offset % region.stub_bytes};
-    return region.stub_fde;
-  }
-  return 0;
+extern "C" uint64_t FindFde(uint64_t address, DwarfBases* bases, const AgentState* state,
+                            FindFdeFunction original) {
+  return FindOurFde(*state, address, bases, original);
 }
 
 struct FoundObject {  // struct dl_find_object, glibc 2.35
@@ -161,10 +150,13 @@ extern "C" uint64_t FindObject(uint64_t address, FoundObject* found, const Agent
 // First bytes of the image, see state.h.
 asm(R"(
   .pushsection .agent_header, "ax", @progbits
+  .globl image_start
+  .hidden image_start, image_frames
 image_start:
   .long SlowEntry - image_start, SlowExit - image_start
   .long FindFde - image_start, FindObject - image_start
   .long system_call - image_start
+  .long image_frames - image_start
 system_call:
   syscall
   int3

@@ -68,6 +68,26 @@ struct alignas(128) BlockArea {
   uint64_t alive;  // 1; 0 in a forked child
 };
 
+// Where the displaced instructions of a function stand now. Copied code is
+// unwound as the original would be.
+inline constexpr uint32_t kMaxDisplaced = 6;  // the jump behind them included
+struct Displaced {
+  uint64_t original;   // of the first; 0: not used yet
+  uint32_t relocated;  // of the first, from Region.high
+  uint8_t count;
+  uint8_t original_at[kMaxDisplaced];  // bytes from `original`
+  uint8_t relocated_at[kMaxDisplaced];
+};
+static_assert(sizeof(Displaced) == 32);
+
+// Code with unwind information of its own.
+struct CodeWithFrames {
+  uint64_t low;
+  uint64_t high;
+  uint64_t fde;
+};
+inline constexpr uint32_t kThunks = 2;
+
 // Stubs near one module.
 struct Region {
   uint64_t low;              // first stub
@@ -75,6 +95,9 @@ struct Region {
   uint64_t stub_bytes;       // distance of two stubs
   uint64_t stub_fde;         // FDE relative to the start of a stub
   uint64_t eh_frame_header;  // .eh_frame_hdr with one FDE for all return addresses
+  uint64_t displaced;        // Displaced[]: one for each stub, in their order
+  uint64_t displaced_end;    // end of the relocated code, which starts at `high`
+  uint64_t thunks;           // CodeWithFrames[kThunks]
 };
 
 // Read-only for the agent.
@@ -123,6 +146,7 @@ struct ImageHeader {
   uint32_t find_fde;
   uint32_t find_object;
   uint32_t system_call;  // a SYSCALL instruction for threads that the tracer has stopped
+  uint32_t frames;       // .eh_frame of the image, its end marked
 };
 
 }  // namespace flightrec::agent

@@ -110,6 +110,7 @@ std::vector<uint8_t> EmitExitThunk(uint64_t address, uint64_t agent_state, uint6
 // 57 56                    push rdi; push rsi
 // 48 83 EC 08              sub rsp, 8
 // 48 BA i64                mov rdx, agent_state
+// 48 8D 0D d32             lea rcx, original
 // 48 B8 i64                mov rax, function
 // FF D0                    call rax
 // 48 83 C4 08              add rsp, 8
@@ -124,6 +125,9 @@ std::vector<uint8_t> EmitQuestion(uint64_t address, uint64_t agent_state, uint64
   CodeBuffer code(address);
   code.Bytes({0x57, 0x56, 0x48, 0x83, 0xEC, 0x08});
   code.Bytes({0x48, 0xBA}).U64(agent_state);
+  code.Bytes({0x48, 0x8D, 0x0D});
+  const size_t original = code.size();
+  code.U32(0);
   code.Bytes({0x48, 0xB8}).U64(function).Bytes({0xFF, 0xD0});
   code.Bytes({0x48, 0x83, 0xC4, 0x08, 0x5E, 0x5F, 0x48, 0x85, 0xC0});
   if (answer == Answer::kZero) {
@@ -131,6 +135,7 @@ std::vector<uint8_t> EmitQuestion(uint64_t address, uint64_t agent_state, uint64
   } else {
     code.Bytes({0x74, 0x01, 0xC3});
   }
+  code.Bind(original);
   return code.Take();
 }
 

@@ -18,7 +18,7 @@ std::vector<uint8_t> EmitExitThunk(uint64_t address, uint64_t agent_state, uint6
 
 enum class Answer { kFunctionResult, kZero };
 
-// Calls `function(rdi, rsi, agent_state)`. If the result is not 0, returns it
+// Calls `function(rdi, rsi, agent_state, original)`. If the result is not 0, returns it
 // or zero to the caller; else goes on behind its last byte, where the relocated
 // original has to stand.
 std::vector<uint8_t> EmitQuestion(uint64_t address, uint64_t agent_state, uint64_t function,

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstring>
+#include <initializer_list>
 
 #include "services/tracer/agent/state.h"
 #include "services/tracer/stub/code_buffer.h"
@@ -30,6 +31,7 @@ constexpr uint8_t kOpPlus = 0x22;
 constexpr uint8_t kOpBreg3 = 0x73;
 constexpr uint8_t kOpBreg7 = 0x77;
 constexpr uint8_t kRbx = 3;
+constexpr uint8_t kRbp = 6;
 constexpr uint8_t kRsp = 7;
 constexpr uint8_t kReturn = 16;
 
@@ -140,9 +142,105 @@ void StubRows(CodeBuffer& code) {
   saved_rbx();
 }
 
+// Rows of the thunks as thunk.cc draws them: the frame of a thunk is that of the
+// hooked function, so nothing of the stub that called it is needed.
+class ThunkRows {
+ public:
+  // `distance`: rsp -> CFA at the start.
+  ThunkRows(CodeBuffer& code, uint8_t distance) : code_(code), rows_(code), distance_(distance) {
+    code.Bytes({kDefCfa, kRsp, distance});
+  }
+
+  void Skip(uint32_t bytes) { place_ += bytes; }
+  // An instruction that moves rsp.
+  void Move(uint32_t bytes, int change) {
+    place_ += bytes;
+    distance_ = static_cast<uint8_t>(distance_ + change);
+    rows_.At(place_, distance_);
+  }
+  // push rbp; mov rbp, rsp: from here on by rbp.
+  void SetFrame() {
+    Move(1, 8);
+    place_ += 3;
+    Frame(distance_);
+  }
+  void Frame(uint8_t distance) {
+    distance_ = distance;
+    rows_.Advance(place_);
+    code_.Bytes({kDefCfa, kRbp, distance, kOffset | kRbp, static_cast<uint8_t>(distance / 8)});
+  }
+  // pop rbp
+  void DropFrame() {
+    place_ += 1;
+    distance_ = static_cast<uint8_t>(distance_ - 8);
+    rows_.Advance(place_);
+    code_.Bytes({kDefCfa, kRsp, distance_, kRestore | kRbp});
+  }
+  void Here(std::initializer_list<uint8_t> rules) {
+    rows_.Advance(place_);
+    code_.Bytes(rules);
+  }
+
+ private:
+  CodeBuffer& code_;
+  Rows rows_;
+  uint32_t place_ = 0;
+  uint8_t distance_;
+};
+
+void EntryThunkRows(CodeBuffer& code) {
+  constexpr uint8_t kFrame = 104;
+  const auto pops = [](ThunkRows& rows) {
+    rows.DropFrame();
+    for (int bytes : {2, 2, 2, 2, 1, 1, 1}) rows.Move(static_cast<uint32_t>(bytes), -8);
+    rows.Move(4, -8);
+    rows.Move(1, -8);
+    rows.Move(1, -8);
+  };
+  ThunkRows rows(code, 40);
+  rows.Here({kOffset | kRbx, 2});
+  for (int bytes : {1, 1, 1, 2, 2, 2, 2}) rows.Move(static_cast<uint32_t>(bytes), 8);
+  rows.SetFrame();
+  rows.Skip(10 + 4 + 4 + 4 + 4 + 10 + 2 + 3 + 4 + 3 + 2 + 3);
+  rows.Here({kExpression, kRbx, 2, kOpBreg3, 16});  // mov rbx, rax
+  rows.Skip(7 + 4);
+  pops(rows);
+  rows.Skip(3);
+  rows.Frame(kFrame);
+  rows.Here({kOffset | kRbx, 2});
+  rows.Skip(4);
+  rows.Here({kSameValue, kRbx});  // mov rbx, [rbp+88]
+  rows.Skip(4 + 4);
+  pops(rows);
+}
+
+void ExitThunkRows(CodeBuffer& code) {
+  ThunkRows rows(code, 48);
+  rows.Here({kExpression, kReturn, 2, kOpBreg3, 0, kExpression, kRbx, 2, kOpBreg3, 16});
+  for (int bytes : {1, 2, 2, 2, 2}) rows.Move(static_cast<uint32_t>(bytes), 8);
+  rows.SetFrame();
+  rows.Skip(3 + 10 + 3 + 4 + 4 + 10 + 2 + 3 + 4 + 3);
+  rows.Here({kOffset | kReturn, 1, kSameValue, kRbx});  // mov rbx, rdx
+  rows.DropFrame();
+  for (int bytes : {2, 2, 2, 2, 1}) rows.Move(static_cast<uint32_t>(bytes), -8);
+  rows.Move(4, -8);
+  for (int i = 0; i < 4; ++i) rows.Move(1, -8);
+}
+
+// An FDE of code that starts where the unwinder is told.
+uint64_t ThunkFde(CodeBuffer& code, uint64_t cie_address, void (*emit_rows)(CodeBuffer&)) {
+  const uint64_t fde = code.here();
+  const size_t start = Open(code);
+  code.U32(code.here() - cie_address).U64(0).U64(kThunkBytes);
+  emit_rows(code);
+  Close(code, start);
+  return fde;
+}
+
 }  // namespace
 
-// CIE; FDE of a stub at address 0; FDE of [low, high); end mark; header:
+// CIE; FDE of a stub at address 0; FDEs of the thunks at address 0; FDE
+// of [low, high); end mark; header:
 //   version 1, eh_frame_ptr absolute 8 bytes, count 4 bytes, table of pairs
 //   (start, FDE) as 4-byte distances from the header.
 UnwindTable EmitUnwindTable(uint64_t address, uint64_t low, uint64_t high) {
@@ -161,6 +259,9 @@ UnwindTable EmitUnwindTable(uint64_t address, uint64_t low, uint64_t high) {
   code.U32(code.here() - cie_address).U64(0).U64(kStubBytes);
   StubRows(code);
   Close(code, stub);
+
+  table.entry_thunk_fde = ThunkFde(code, cie_address, EntryThunkRows);
+  table.exit_thunk_fde = ThunkFde(code, cie_address, ExitThunkRows);
 
   const uint64_t region_fde = code.here();
   const size_t region = Open(code);

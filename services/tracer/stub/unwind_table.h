@@ -16,9 +16,13 @@ struct UnwindTable {
   std::vector<uint8_t> bytes;
   uint64_t stub_fde = 0;         // exact at every instruction of a stub
   uint64_t eh_frame_header = 0;  // finds an FDE right for return addresses
+  uint64_t entry_thunk_fde = 0;  // thunks have their own
+  uint64_t exit_thunk_fde = 0;
 };
 
-// For stubs in [low, high), within +-2 GiB of `address`.
+// For stubs in [low, high), within +-2 GiB of `address`. The thunks' FDEs hold for
+// kThunkBytes from their starts, which are not stated in them.
+inline constexpr uint64_t kThunkBytes = 256;
 UnwindTable EmitUnwindTable(uint64_t address, uint64_t low, uint64_t high);
 
 }  // namespace flightrec::stub

@@ -1,6 +1,6 @@
 // Lays out the code of one region: unwind table and thunks, then the stubs,
-// then the relocated starts of the functions. Stubs are added as long as there
-// is room; one is never taken away, because frames may return through it.
+// then the relocated starts of the functions and where each came from. Stubs are added as long as
+// there is room; one is never taken away, because frames may return through it.
 //
 // Not thread-safe; writes into no process.
 #ifndef SERVICES_TRACER_TARGET_REGION_BUILDER_H_
@@ -59,6 +59,7 @@ class RegionBuilder {
   RegionPiece head_;
   RegionPiece stubs_;
   RegionPiece relocated_;
+  RegionPiece displaced_;
 };
 
 }  // namespace flightrec::target
