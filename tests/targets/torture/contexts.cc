@@ -183,8 +183,13 @@ void* ResumeMoving(void*) {
   return nullptr;
 }
 
-// The coroutine's calls begin in one thread and end in another.
+// The coroutine's calls begin in one thread and end in another. One whose thread
+// has ended meanwhile was reported as open and is counted as lost as well.
 int StackMigration() {
+  ExpectCalls(">=SwitchStack", 222);
+  ExpectCalls("<=SwitchStack", 232);
+  ExpectCalls(">=YieldDeep", 444);
+  ExpectCalls("<=YieldDeep", 484);
   Start(moving, NewStack(), kStackBytes, 200);
   for (int i = 0; i < 10; ++i) {
     pthread_t thread;

@@ -49,7 +49,7 @@ Global late;
 
 }  // namespace
 
-extern "C" __attribute__((constructor)) void RunsBeforeMain(int argc, char** argv) {
+COUNTED __attribute__((constructor)) void RunsBeforeMain(int argc, char** argv) {
   if (argc > 1 && std::strcmp(argv[1], "lifetime") == 0) before_main += BeforeMain(10);
 }
 
