@@ -22,12 +22,13 @@ def free_port():
 class FourProcesses:
     """Starts, kills and calls them; ends only what it started."""
 
-    def __init__(self, repository, buf, directory):
+    def __init__(self, repository, buf, directory, tracer_flags=()):
         self._repository = repository
         self._buf = buf
         self._directory = directory
         self._ports = {name: (free_port(), free_port()) for name in ORDER}
         self._processes = {}
+        self._tracer_flags = tracer_flags
         self.control_token_file = directory / "tracer" / "control_token"
 
     def address(self, name):
@@ -37,7 +38,7 @@ class FourProcesses:
         return {
             "backend": [f"--store={self._directory / 'store'}"],
             "tracer": [f"--backend={self.address('backend')}", f"--state_dir={self._directory / 'tracer'}",
-                       "--flush_deadline=10s"],
+                       "--flush_deadline=10s", *self._tracer_flags],
             "query_engine": [f"--backend={self.address('backend')}"],
             "mcp_bridge": [f"--query={self.address('query_engine')}"],
         }[name]

@@ -128,6 +128,7 @@ void CallChunkBuilder::AddAll(size_t count, At at) {
     }
     if (window_path_[place] != kNoPath) [[unlikely]]
       continue;
+    ++taken;
     window_path_[place] = path;
     window_start_[place] = one.call.start_ticks;
     window_duration_[place] = one.call.duration_ticks;

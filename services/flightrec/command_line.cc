@@ -225,7 +225,7 @@ std::string HelpText() {
 
 RECORDING is @latest (the default) or an id from `flightrec recordings`.
 
-  -f, --function=PATTERN   name or glob of functions; !PATTERN excludes; may be repeated
+  -f, --function=PATTERN   which functions; may be repeated; several are separated by commas
   --add=PATTERN, --remove=PATTERN   functions to hook from now on, or no longer; may be repeated
   --output=table|tsv|json  how answers are printed
   --limit=N                rows at the most
@@ -236,6 +236,16 @@ RECORDING is @latest (the default) or an id from `flightrec recordings`.
   --backend=HOST:PORT --query=HOST:PORT   use these services instead of those of the store; for `up`, where they
                            listen (also --tracer and --mcp; default 127.0.0.1:7071 to 7074)
   --token_file=FILE --tls_ca=FILE         how to reach services that ask for it
+
+PATTERN, where * stands for any characters (:: and / included) and ? for one:
+  main  ns::Foo::*         functions of the program by name, with or without arguments, or by symbol; parts that the
+                           compiler made of them too
+  libz.so*:deflate*        functions of a library that is loaded at the start
+  **                       every function of the program and its libraries
+  @file:src/*.cc           by the end of their source file's path, as the debug information has it
+  @usercode                of the program and its own libraries: not of those below /lib, /usr/lib and /usr/local/lib,
+                           nor what headers of the system (/usr/include, C++ and Rust libraries) added
+  !PATTERN                 not these
 )";
 }
 

@@ -58,6 +58,14 @@ std::string OverviewHeading(const query::v1::OverviewResponse& overview) {
   return text;
 }
 
+// For people without the folders, which the answers for programs have.
+std::string SourceLine(const trace::v1::Function& function, bool for_people) {
+  if (function.source_file().empty()) return "";
+  const std::string& file = function.source_file();
+  return absl::StrCat(for_people ? file.substr(file.rfind('/') + 1) : file, ":",
+                      function.source_line());
+}
+
 Cell ToCell(const query::v1::SqlValue& value) {
   switch (value.kind_case()) {
     case query::v1::SqlValue::kIntValue:
@@ -131,8 +139,8 @@ absl::StatusOr<View> Report(QueryStub& query, const CommandLine& line) {
 
   View view;
   // Names last: they are as long as they like.
-  view.table.columns = {{"calls"},  {"total_ns"}, {"self_ns"}, {"min_ns"},
-                        {"p50_ns"}, {"p99_ns"},   {"max_ns"},  {"function"}};
+  view.table.columns = {{"calls"},  {"total_ns"}, {"self_ns"}, {"min_ns"},  {"p50_ns"},
+                        {"p99_ns"}, {"max_ns"},   {"source"},  {"function"}};
   query::v1::ListFunctionsRequest request;
   // @latest may have moved on since.
   request.set_recording(overview.recording().name());
@@ -152,6 +160,7 @@ absl::StatusOr<View> Report(QueryStub& query, const CommandLine& line) {
       view.table.rows.push_back(
           {static_cast<uint64_t>(s.calls()), Ns(s.total_ns()), Ns(s.self_ns()), Ns(s.min_ns()),
            Ns(s.p50_ns()), Ns(s.p99_ns()), Ns(s.max_ns()),
+           SourceLine(function.function(), for_people),
            for_people ? BriefName(function.function().name()) : function.function().name()});
     }
   } while (!page.next_page_token().empty() && static_cast<int>(view.table.rows.size()) < limit);

@@ -43,7 +43,10 @@ bool IngestClient::Offer(v1::Item item) {
 absl::Status IngestClient::Send(v1::Item item) {
   absl::MutexLock lock(&mutex_);
   const uint64_t limit = options_.spool_bytes + kReservedSpoolBytes;
-  if (spool_.Append(std::move(item), limit)) return absl::OkStatus();
+  if (spool_.Append(std::move(item), limit)) {
+    urgent_ = true;
+    return absl::OkStatus();
+  }
   ++stats_.refused_items;
   return absl::ResourceExhaustedError(
       absl::StrCat("the spool holds ", spool_.bytes(), " bytes, its limit with reserve is ", limit,
@@ -144,7 +147,10 @@ void IngestClient::WriteFrames(Stream& stream) {
     {
       absl::MutexLock lock(&mutex_);
       mutex_.Await(absl::Condition(this, &IngestClient::HasWork));
+      clock_.AwaitWithTimeout(mutex_, absl::Condition(this, &IngestClient::WorthSending),
+                              options_.batch_delay);
       if (stop_ || ended_) return;
+      urgent_ = false;
       frame = spool_.NextFrame(max_batch_bytes_, credit_bytes_);
       if (frame == nullptr) {
         auto flush = std::make_shared<v1::SessionRequest>();
@@ -239,6 +245,11 @@ void IngestClient::EndStream(absl::Status why) {
 bool IngestClient::HasWork() const {
   if (stop_ || ended_ || spool_.CanSend(credit_bytes_)) return true;
   return flushing_ > 0 && !flush_sent_ && !spool_.HasUnsent();
+}
+
+bool IngestClient::WorthSending() const {
+  return stop_ || ended_ || urgent_ || flushing_ > 0 || spool_.HasUnsentBatch() ||
+         spool_.waiting_bytes() >= options_.batch_bytes;
 }
 
 bool IngestClient::WelcomedOrEnded() const { return stats_.connected || ended_ || stop_; }

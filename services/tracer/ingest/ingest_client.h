@@ -35,6 +35,10 @@ struct IngestOptions {
   // Names this producer for its whole life; a ULID does.
   std::string producer_id;
   uint64_t spool_bytes = uint64_t{256} << 20;
+  // An offered item waits this long for others to share a batch with, or until batch_bytes wait.
+  // Sending one alone costs more than making it did.
+  absl::Duration batch_delay = absl::Milliseconds(50);
+  uint64_t batch_bytes = uint64_t{512} << 10;
   BackoffLimits backoff;
   // How long the backend may take to answer Hello.
   absl::Duration welcome_timeout = absl::Seconds(10);
@@ -97,6 +101,7 @@ class IngestClient {
   void HandleDurable(uint64_t sequence) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Ends the stream because the backend broke the protocol or has lost data.
   void EndStream(absl::Status why) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool WorthSending() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool HasWork() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool WelcomedOrEnded() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
@@ -113,6 +118,8 @@ class IngestClient {
   bool stop_ ABSL_GUARDED_BY(mutex_) = false;
   uint64_t epoch_ ABSL_GUARDED_BY(mutex_) = 1;
   int flushing_ ABSL_GUARDED_BY(mutex_) = 0;
+  // Something waits that came by Send and so is not kept for a batch.
+  bool urgent_ ABSL_GUARDED_BY(mutex_) = false;
   // Of the current stream.
   grpc::ClientContext* context_ ABSL_GUARDED_BY(mutex_) = nullptr;
   bool ended_ ABSL_GUARDED_BY(mutex_) = false;

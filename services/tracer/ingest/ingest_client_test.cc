@@ -39,6 +39,7 @@ class IngestClientTest : public ::testing::Test {
     IngestOptions options;
     options.producer_id = "producer";
     options.spool_bytes = spool_bytes;
+    options.batch_delay = batch_delay_;
     options.backoff = {.initial = absl::Milliseconds(1), .max = absl::Milliseconds(20)};
     client_ = std::make_unique<IngestClient>(v1::IngestService::NewStub(backend_.MakeChannel()),
                                              options, clock::RealClock(), random_, logger_);
@@ -48,6 +49,7 @@ class IngestClientTest : public ::testing::Test {
     for (int i = from; i < to; ++i) ASSERT_TRUE(client_->Offer(Named(i))) << i;
   }
 
+  absl::Duration batch_delay_ = absl::Milliseconds(1);
   FakeBackend backend_;
   std::mt19937_64 random_{1};
   log::Logger logger_{"test", log::Level::kError};
@@ -64,6 +66,17 @@ TEST_F(IngestClientTest, offered_items__are_durable_in_order_after_flush) {
   EXPECT_EQ(stats.durable_items, 500u);
   EXPECT_EQ(stats.spool_items, 0u);
   EXPECT_EQ(stats.spool_bytes, 0u);
+}
+
+TEST_F(IngestClientTest, items_offered_one_after_the_other__share_a_batch) {
+  backend_.Start();
+  batch_delay_ = absl::Hours(1);
+  StartClient();
+  ASSERT_EQ(client_->Flush(kPatience), absl::OkStatus());
+  Offer(0, 3);
+  EXPECT_EQ(client_->Send(Named(3)), absl::OkStatus());
+  backend_.AwaitBatches(1);
+  EXPECT_EQ(backend_.names(), Names(0, 4));
 }
 
 TEST_F(IngestClientTest, backend_that_comes_later__gets_everything) {

@@ -16,6 +16,7 @@ bool Spool::Append(v1::Item item, uint64_t limit_bytes) {
   if (bytes_ + bytes > limit_bytes) return false;
   waiting_.push_back({std::move(item), bytes});
   bytes_ += bytes;
+  waiting_bytes_ += bytes;
   ++appended_items_;
   return true;
 }
@@ -37,6 +38,7 @@ Spool::Frame Spool::NextFrame(uint64_t max_batch_bytes, uint64_t& credit_bytes) 
       *message.add_items() = std::move(waiting_.front().item);
       bytes += waiting_.front().bytes;
       batch.item_bytes += waiting_.front().bytes;
+      waiting_bytes_ -= waiting_.front().bytes;
       waiting_.pop_front();
     } while (!waiting_.empty() && bytes + waiting_.front().bytes <= limit);
     batch.batch_bytes = message.ByteSizeLong();

@@ -24,7 +24,8 @@ class Spool {
   bool Append(v1::Item item, uint64_t limit_bytes);
 
   bool empty() const { return waiting_.empty() && batches_.empty(); }
-  bool HasUnsent() const { return unsent_ < batches_.size() || !waiting_.empty(); }
+  bool HasUnsentBatch() const { return unsent_ < batches_.size(); }
+  bool HasUnsent() const { return HasUnsentBatch() || !waiting_.empty(); }
 
   // Whether NextFrame would give one for this much credit.
   bool CanSend(uint64_t credit_bytes) const;
@@ -49,6 +50,8 @@ class Spool {
   uint64_t acknowledged_sequence() const { return first_sequence_ - 1; }
   uint64_t items() const { return appended_items_ - durable_items_; }
   uint64_t bytes() const { return bytes_; }
+  // Of those, in no batch yet.
+  uint64_t waiting_bytes() const { return waiting_bytes_; }
   // Of all items ever appended.
   uint64_t appended_items() const { return appended_items_; }
   uint64_t durable_items() const { return durable_items_; }
@@ -72,6 +75,7 @@ class Spool {
   // Batches from this position on are unsent.
   size_t unsent_ = 0;
   uint64_t bytes_ = 0;
+  uint64_t waiting_bytes_ = 0;
   uint64_t appended_items_ = 0;
   uint64_t durable_items_ = 0;
   uint64_t durable_bytes_ = 0;

@@ -34,7 +34,7 @@ bool HasOwn(const ElfFile& file) {
   const bool symbols =
       std::any_of(file.sections().begin(), file.sections().end(),
                   [](const Elf64_Shdr& section) { return section.sh_type == SHT_SYMTAB; });
-  return symbols && ElfSection::Open(file, ".debug_line").ok();
+  return symbols && ElfSection::Exists(file, ".debug_line");
 }
 
 DebugLink ReadDebugLink(const ElfFile& file) {

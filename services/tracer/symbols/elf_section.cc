@@ -66,6 +66,10 @@ absl::StatusOr<ElfSection> ElfSection::Open(const ElfFile& file, absl::string_vi
   return section;
 }
 
+bool ElfSection::Exists(const ElfFile& file, absl::string_view name) {
+  return FindSection(file, name) != nullptr;
+}
+
 absl::Status ElfSection::Unpack(absl::string_view name) {
   const auto packed = file_->Read(offset_, size_);
   if (!packed.ok()) return packed.status();

@@ -25,6 +25,8 @@ class ElfSection {
   // section is damaged or not compressed in a known way. RESOURCE_EXHAUSTED:
   // larger than kMaxUnpackedBytes when unpacked.
   static absl::StatusOr<ElfSection> Open(const ElfFile& file, absl::string_view name);
+  // Whether Open would not say NOT_FOUND.
+  static bool Exists(const ElfFile& file, absl::string_view name);
 
   // Bytes, unpacked.
   uint64_t size() const { return size_; }
