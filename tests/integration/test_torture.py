@@ -1,10 +1,13 @@
 """Every case of the torture program behaves as without hooks, and each of its calls is counted."""
 
+import contextlib
 import copy
 import csv
 import io
 import os
+import pathlib
 import re
+import shutil
 import subprocess
 
 import pytest
@@ -92,3 +95,41 @@ def test_torture(repository, tmp_path, program, case):
     torture.apply_counts_file(expected, tmp_path / "counts")
     found = counted_calls(flightrec, store)
     assert list(differences(expected, found)) == []
+
+
+def program_under(process):
+    """The traced program, which `flightrec run` has started."""
+    children = pathlib.Path(f"/proc/{process.pid}/task/{process.pid}/children").parent.parent.glob("*/children")
+    return [pid for file in children for pid in file.read_text(encoding="ascii").split()][0]
+
+
+READERS = {
+    "gdb": lambda pid, folder: ["gdb", "-batch", "-nx", "-p", pid, "-ex", "bt"],
+    "perf": lambda pid, folder: ["perf", "record", "-q", "-g", "-o", folder / "perf.data", "-p", pid, "sleep", "0.3"],
+}
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_torture__others_read_the_stack_meanwhile__then_unharmed(repository, tmp_path, program, reader):
+    if shutil.which(reader) is None:
+        pytest.skip(f"{reader} is not installed")
+    flightrec = repository / "bazel-bin/services/flightrec/flightrec"
+    store, counts = f"--store={tmp_path / 'store'}", tmp_path / "counts"
+    with subprocess.Popen([flightrec, "run", store, "--", program, "stack_watched", counts], text=True,
+                          stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as hooked:
+        assert hooked.stdout.readline() == "working\n"
+        command = READERS[reader](program_under(hooked), tmp_path)
+        with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                              stderr=subprocess.DEVNULL) as reading:
+            while reading.poll() is None:
+                hooked.stdin.write("x")  # a thousand calls
+                hooked.stdin.flush()
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    reading.wait(timeout=0.002)
+            assert reading.returncode == 0
+        output, errors = hooked.communicate(timeout=60)
+        assert (hooked.returncode, output) == (0, "10\n"), errors
+    expected = copy.deepcopy(TABLE["stack_watched"])
+    torture.apply_counts_file(expected, counts)
+    assert expected["Leaf"].most > 0
+    assert list(differences(expected, counted_calls(flightrec, store))) == []

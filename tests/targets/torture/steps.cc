@@ -65,7 +65,7 @@ void UseHandler(void (*handler)(int), int flags) {
   sigaction(SIGTRAP, &action, nullptr);
 }
 
-bool IsTheStep() {
+bool UnhookedIsTheStep() {
   steps = steps + 1;
   return steps == act_at;
 }
@@ -86,7 +86,7 @@ long StepThrough(void (*handler)(int), int flags) {
 }
 
 void UnhookedCall(int) {
-  if (!IsTheStep()) return;
+  if (!UnhookedIsTheStep()) return;
   acted = acted + 1;
   sink = TailLeaf(sink);
 }
@@ -103,7 +103,7 @@ int StepCall() { return StepAndCall(0); }
 int StepCallOnSignalStack() { return StepAndCall(SA_ONSTACK); }
 
 void UnhookedJump(int) {
-  if (IsTheStep()) siglongjmp(jump_target, 1);
+  if (UnhookedIsTheStep()) siglongjmp(jump_target, 1);
 }
 
 // Ends when no step is left; each round leaves the call at the next one.
@@ -126,7 +126,7 @@ int StepJump() {
 }
 
 void UnhookedThrow(int) {
-  if (IsTheStep()) throw 1;
+  if (UnhookedIsTheStep()) throw 1;
 }
 
 int StepThrow() {
@@ -179,7 +179,7 @@ int StepBacktrace() {
 pid_t first_process;
 
 void UnhookedFork(int) {
-  if (!IsTheStep()) return;
+  if (!UnhookedIsTheStep()) return;
   acted = acted + 1;
   const pid_t child = fork();
   if (child == 0) return;
@@ -208,7 +208,7 @@ int StepFork() {
 }
 
 void UnhookedExit(int) {
-  if (IsTheStep()) pthread_exit(&jump_target);
+  if (UnhookedIsTheStep()) pthread_exit(&jump_target);
 }
 
 void* StepInThread(void*) {
@@ -245,7 +245,7 @@ void* fiber_saved;
 void* main_saved;
 
 void UnhookedSwitch(int) {
-  if (!IsTheStep()) return;
+  if (!UnhookedIsTheStep()) return;
   acted = acted + 1;
   SwitchStack(&main_saved, fiber_saved);
 }
