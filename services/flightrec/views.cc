@@ -139,8 +139,8 @@ absl::StatusOr<View> Report(QueryStub& query, const CommandLine& line) {
 
   View view;
   // Names last: they are as long as they like.
-  view.table.columns = {{"calls"},  {"total_ns"}, {"self_ns"}, {"min_ns"},  {"p50_ns"},
-                        {"p99_ns"}, {"max_ns"},   {"source"},  {"function"}};
+  view.table.columns = {{"calls"},  {"timed"},  {"total_ns"}, {"self_ns"}, {"min_ns"},
+                        {"p50_ns"}, {"p99_ns"}, {"max_ns"},   {"source"},  {"function"}};
   query::v1::ListFunctionsRequest request;
   // @latest may have moved on since.
   request.set_recording(overview.recording().name());
@@ -158,9 +158,9 @@ absl::StatusOr<View> Report(QueryStub& query, const CommandLine& line) {
     for (const query::v1::FunctionStatistics& function : page.functions()) {
       const query::v1::CallStatistics& s = function.statistics();
       view.table.rows.push_back(
-          {static_cast<uint64_t>(s.calls()), Ns(s.total_ns()), Ns(s.self_ns()), Ns(s.min_ns()),
-           Ns(s.p50_ns()), Ns(s.p99_ns()), Ns(s.max_ns()),
-           SourceLine(function.function(), for_people),
+          {static_cast<uint64_t>(s.calls()), static_cast<uint64_t>(s.calls_timed()),
+           Ns(s.total_ns()), Ns(s.self_ns()), Ns(s.min_ns()), Ns(s.p50_ns()), Ns(s.p99_ns()),
+           Ns(s.max_ns()), SourceLine(function.function(), for_people),
            for_people ? BriefName(function.function().name()) : function.function().name()});
     }
   } while (!page.next_page_token().empty() && static_cast<int>(view.table.rows.size()) < limit);

@@ -67,13 +67,15 @@ void ThreadDrain::Lose(ids::FunctionId function_id, uint64_t calls) {
 }
 
 void ThreadDrain::AddLosses(const lane::Losses& losses) {
-  lost_ += losses.full + losses.depth + losses.migrated;
+  untold_ += losses.full + losses.depth + losses.migrated;
   totals_.lost_lane_full += losses.full;
   totals_.lost_too_deep += losses.depth;
   totals_.lost_migrated += losses.migrated;
   for (const lane::FunctionLoss& loss : losses.functions) {
     if (loss.function_index >= process_.functions.size()) continue;
     Lose(process_.functions[loss.function_index], loss.calls);
+    lost_ += loss.calls;
+    untold_ -= loss.calls;
   }
 }
 
@@ -193,6 +195,7 @@ EncodedChunk ThreadDrain::SealFinal(absl::Span<const lane::OpenCall> never_ended
   chunk::CallChunk chunk;
   chunk.header = MakeHeader();
   chunk.header.is_final = true;
+  lost_ += std::exchange(untold_, 0);
   TellLosses(chunk);
   chunk.open_calls = Translate(never_ended, chunk::kMaxOpenCallsPerChunk);
   totals_.open_calls = chunk.open_calls.size();

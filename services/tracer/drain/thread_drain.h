@@ -76,6 +76,9 @@ class ThreadDrain {
   uint64_t next_chunk_ordinal_ = 0;
   // Not told yet.
   uint64_t lost_ = 0;
+  // Losses by cause less those by function, modulo 2^64. The thread counts on while both are read;
+  // when it has ended, what is left are calls whose function is not known.
+  uint64_t untold_ = 0;
   absl::flat_hash_map<ids::FunctionId, uint64_t> lost_by_function_;
   DrainTotals totals_;
 };

@@ -89,6 +89,23 @@ TEST_F(ThreadDrainTest, losses__are_told_once) {
   EXPECT_EQ(drain_.totals().lost_too_deep, 2u);
 }
 
+TEST_F(ThreadDrainTest, causes_read_before_functions__are_told_with_their_functions) {
+  lane::Losses early;
+  early.full = 4;
+  early.functions = {{1, 9}};
+  drain_.AddLosses(early);
+  drain_.Add({Record(1, 0, 10, 20)}, kNow);
+  EXPECT_EQ(Sealed().header.lost_before_total, 9u);
+  lane::Losses late;
+  late.full = 7;
+  late.functions = {{1, 2}};
+  drain_.AddLosses(late);
+  const chunk::CallChunk last = Decoded(drain_.SealFinal({}, 1));
+  EXPECT_EQ(last.header.lost_before_total, 2u);
+  EXPECT_EQ(last.lost_before, (std::vector<chunk::LostCalls>{{1001, 2}}));
+  EXPECT_EQ(drain_.totals().lost(), 11u);
+}
+
 TEST_F(ThreadDrainTest, chunk_taken_back__is_lost_in_the_next_which_takes_its_place) {
   lane::Losses losses;
   losses.full = 1;
