@@ -94,6 +94,21 @@ def test_file__mistyped__then_names_the_one_that_was_meant(flightrec, program):
     assert "close files: own.cc" in recorded.stderr
 
 
+def test_name__then_its_specialised_copy_is_hooked_under_a_name_of_its_own(flightrec, rows, tmp_path):
+    (tmp_path / "copies.c").write_text(
+        "static int __attribute__((noinline)) part(int x, int y) {\n"
+        "  volatile int sum = 0;\n"
+        "  for (int i = 0; i < x; ++i) sum += y;\n"
+        "  return sum;\n"
+        "}\n"
+        "int main(int count, char **words) { (void)words; return part(count + 2, 7) - part(count, 7) != 14; }\n")
+    subprocess.run(["gcc", "-O3", "-g", "-o", "copies", "copies.c"], cwd=tmp_path, check=True)
+    assert flightrec("run", "-f", "part", "--", tmp_path / "copies").returncode == 0
+    [row] = rows("report")
+    assert (row["function"], row["calls"]) == ("part [clone .constprop.0]", "2")
+    assert row["source"] == f"{tmp_path}/copies.c:1"
+
+
 def test_debug_file_by_link__then_names_and_lines_of_the_stripped_program(flightrec, rows, program):
     (program.parent / ".debug").mkdir()
     strip(program, program.parent / ".debug" / "own.debug")
