@@ -49,8 +49,15 @@ Global late;
 
 }  // namespace
 
-COUNTED __attribute__((constructor)) void RunsBeforeMain(int argc, char** argv) {
-  if (argc > 1 && std::strcmp(argv[1], "lifetime") == 0) before_main += BeforeMain(10);
+// Not by its own arguments: -flto calls constructors without any.
+COUNTED __attribute__((constructor)) void RunsBeforeMain() {
+  char line[4096] = "";
+  FILE* file = std::fopen("/proc/self/cmdline", "r");
+  if (file == nullptr) return;
+  const size_t bytes = std::fread(line, 1, sizeof(line) - 1, file);
+  std::fclose(file);
+  const size_t name = std::strlen(line) + 1;
+  if (name < bytes && std::strcmp(line + name, "lifetime") == 0) before_main += BeforeMain(10);
 }
 
 extern "C" __attribute__((destructor)) void RunsAfterExit() {
