@@ -7,6 +7,7 @@
 #include <string>
 
 #include "absl/status/status.h"
+#include "absl/strings/match.h"
 #include "common/rpc/shutdown_signal.h"
 #include "services/flightrec/all_in_one.h"
 #include "services/flightrec/connection.h"
@@ -24,6 +25,8 @@ int Fail(const absl::Status& status, int exit_code) {
 }
 
 int ExitCodeOfRun(const absl::Status& status) {
+  // NOT_FOUND too, and nothing was run: the command line is to be corrected.
+  if (absl::StartsWith(status.message(), "function pattern ")) return kExitUsage;
   switch (status.code()) {
     case absl::StatusCode::kNotFound:
       return kExitNotFound;

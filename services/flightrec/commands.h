@@ -11,6 +11,7 @@ namespace flightrec::cli {
 
 // Exit codes of our own, as env(1) has them: they tell a failure of ours from one of the program.
 inline constexpr int kExitFailure = 1;
+inline constexpr int kExitUsage = 2;
 inline constexpr int kExitRunFailed = 125;
 inline constexpr int kExitNotExecutable = 126;
 inline constexpr int kExitNotFound = 127;

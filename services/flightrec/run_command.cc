@@ -59,6 +59,7 @@ absl::StatusOr<capture::v1::WatchRecordingResponse> WatchToTheEnd(
 int ExitCode(const trace::v1::Process& process) {
   constexpr int kSignalBase = 128;
   const trace::v1::Outcome& outcome = process.outcome();
+  if (outcome.has_replaced_by_exec()) return outcome.exit_status_after_exec();
   return outcome.has_signal() ? kSignalBase + outcome.signal() : outcome.exit_code();
 }
 

@@ -66,6 +66,19 @@ std::string SourceLine(const trace::v1::Function& function, bool for_people) {
                       function.source_line());
 }
 
+// "3 children not traced: fork 1, posix_spawn 2"
+std::string DescribeChildren(const trace::v1::Completeness& completeness) {
+  const uint64_t children = completeness.children_not_traced();
+  std::string text =
+      absl::StrCat(GroupDigits(children), children == 1 ? " child" : " children", " not traced");
+  const char* before = ": ";
+  for (const trace::v1::UntracedChildren& kind : completeness.untraced_children()) {
+    absl::StrAppend(&text, before, kind.start(), " ", GroupDigits(kind.processes()));
+    before = ", ";
+  }
+  return text;
+}
+
 Cell ToCell(const query::v1::SqlValue& value) {
   switch (value.kind_case()) {
     case query::v1::SqlValue::kIntValue:
@@ -112,8 +125,7 @@ std::string DescribeCompleteness(const trace::v1::Completeness& completeness) {
         " calls were nested deeper than the depth limit and passed through unrecorded"));
   }
   if (completeness.children_not_traced() > 0) {
-    sentences.push_back(
-        absl::StrCat(completeness.children_not_traced(), " child processes were not traced"));
+    sentences.push_back(DescribeChildren(completeness));
   }
   if (completeness.refusals_size() > 0) {
     sentences.push_back(

@@ -154,6 +154,28 @@ def test_bad_program__then_error_names_it_and_nothing_is_recorded(flightrec, pro
     assert json.loads(flightrec("recordings", "--output=json").stdout) == []
 
 
+def test_pattern_that_matches_nothing__then_the_command_line_is_wrong_and_close_names_are_told(flightrec, target):
+    failed = flightrec("run", "-f", "Lef", "--", target("leaf_loop"), "1", "1")
+    assert failed.returncode == 2, failed.stderr
+    assert "matches none" in failed.stderr and "Leaf" in failed.stderr
+
+
+def test_children__then_counted_by_how_they_were_started(flightrec):
+    recorded = flightrec("run", "--", "sh", "-c", "/bin/true; /bin/true; exit 4")
+    assert recorded.returncode == 4, recorded.stderr
+    assert re.search("2 children not traced: v?fork 2$", recorded.stderr, re.M), recorded.stderr
+    report = flightrec("report")
+    assert "2 children not traced" in report.stdout + report.stderr
+    assert "exit code 4" in report.stdout
+
+
+def test_exec__then_outcome_says_so_and_the_exit_code_is_that_of_the_other_program(flightrec):
+    recorded = flightrec("run", "--", "sh", "-c", "exec sh -c 'exit 3'")
+    assert recorded.returncode == 3, recorded.stderr
+    report = flightrec("report").stdout
+    assert "SEALED" in report and "replaced by another program" in report
+
+
 def test_script__then_says_to_trace_its_interpreter(flightrec, tmp_path):
     script = tmp_path / "script"
     script.write_text("#!/bin/sh\nexit 3\n", encoding="utf-8")

@@ -86,6 +86,8 @@ Json RenderCompleteness(const trace::v1::Completeness& c) {
   SetUnlessZero(result, "functions_refused", refused);
   if (c.refusals_size() > 0) result["refusals"] = RenderRefusals(c);
   SetUnlessZero(result, "children_not_traced", c.children_not_traced());
+  for (const trace::v1::UntracedChildren& kind : c.untraced_children())
+    result["untraced_children"][kind.start()] = kind.processes();
   SetUnlessZero(result, "calls_open", c.calls_open());
   if (c.still_recording()) result["still_recording"] = true;
   for (int i = 0; i < std::min(c.notes_size(), kMaxNotes); ++i) {

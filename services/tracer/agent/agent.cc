@@ -7,6 +7,7 @@
 #include "services/tracer/agent/registration.h"
 #include "services/tracer/agent/shadow_stack.h"
 #include "services/tracer/agent/state.h"
+#include "services/tracer/agent/system_call.h"
 #include "services/tracer/agent/thread.h"
 #include "services/tracer/lane/slot_registry.h"
 
@@ -79,6 +80,7 @@ extern "C" ShadowEntry* SlowEntry(const AgentState* state, const StubDescriptor*
   // A static program before it has set up its thread-local storage.
   if (thread_pointer == 0) return nullptr;
   ThreadBlock* block = CurrentBlock();
+  if (block->kind == kForeign) return nullptr;
   if (block->owner != thread_pointer || MayTryAgain(*state, *block)) {
     block = Register(*state, thread_pointer, slot);
   }
@@ -101,7 +103,7 @@ extern "C" ExitResult SlowExit(const AgentState* state, ShadowEntry* claimed, ui
   ThreadBlock* block = CurrentBlock();
   ShadowEntry* entry = Locate(*state, block, claimed, slot);
   const ExitResult result = {entry->return_address, entry->caller_rbx};
-  if (Blocks(*state)->alive == 0) return result;
+  if (Blocks(*state)->alive == 0 || block->kind == kForeign) return result;
   const bool own = block->kind == kRegistered && block->owner == ReadFsBase() &&
                    entry > At(block->shadow_base) && entry < At(block->top);
   if (own) {
@@ -145,6 +147,22 @@ extern "C" uint64_t FindObject(uint64_t address, FoundObject* found, const Agent
   return 0;
 }
 
+// Told by the code in front of functions that start processes. `flags` is what clone has as its
+// third argument.
+extern "C" void Notice(const AgentState* state, uint64_t event, uint64_t flags) {
+  constexpr uint64_t kThread = 0x10000;      // CLONE_THREAD
+  constexpr uint64_t kSpawnsChild = 0x4100;  // CLONE_VM, CLONE_VFORK: posix_spawn, counted there
+  if (Blocks(*state)->alive == 0) return;
+  if (event == kClones && ((flags & kThread) != 0 || (flags & kSpawnsChild) == kSpawnsChild))
+    return;
+  // A child that still shares the memory starts nothing of this process.
+  if (SystemCall(kSysGetpid) != Header(*state)->pid) return;
+  auto* counters =
+      reinterpret_cast<uint64_t*>(state->header + offsetof(lane::FileHeader, children_fork));
+  // Relaxed: totals that are read now and then.
+  __atomic_fetch_add(&counters[event], 1, __ATOMIC_RELAXED);
+}
+
 }  // namespace flightrec::agent
 
 // First bytes of the image, see state.h.
@@ -155,7 +173,7 @@ asm(R"(
 image_start:
   .long SlowEntry - image_start, SlowExit - image_start
   .long FindFde - image_start, FindObject - image_start
-  .long system_call - image_start
+  .long Notice - image_start, system_call - image_start
   .long image_frames - image_start
 system_call:
   syscall

@@ -40,7 +40,8 @@ inline constexpr uint64_t kNoPlace = ~uint64_t{0};
 // Slot of entry 0: above every stack, so the entry is never found dead.
 inline constexpr uint64_t kRootSlot = ~uint64_t{0};
 
-enum BlockKind : uint64_t { kUnregistered = 0, kRegistered = 1, kRefused = 2 };
+// kForeign: a child that shares the memory until it executes another program. It records nothing.
+enum BlockKind : uint64_t { kUnregistered = 0, kRegistered = 1, kRefused = 2, kForeign = 3 };
 
 // A thread's gs base points here. In pages that fork wipes: in the child owner
 // is 0, so every hook finds that the block is not its own.
@@ -102,7 +103,7 @@ struct Region {
 
 // Read-only for the agent.
 struct AgentState {
-  uint64_t blocks;      // BlockArea*, then unregistered, slots, refused
+  uint64_t blocks;      // BlockArea*, then unregistered, slots, refused, foreign
   uint64_t header;      // lane::FileHeader*
   uint64_t slots;       // slot 0
   uint64_t slot_bytes;  // also the distance of two private shadow stacks
@@ -120,15 +121,18 @@ struct AgentState {
   Region regions[kMaxRegions];
 };
 
-// Indexes of the blocks behind BlockArea.
+// Indexes of the blocks behind BlockArea; the refused ones lie behind the slots.
 inline constexpr uint64_t kUnregisteredBlock = 0;
 inline constexpr uint64_t kFirstSlotBlock = 1;
 
 constexpr uint64_t BlockAddress(uint64_t blocks, uint64_t index) {
   return blocks + sizeof(BlockArea) + index * sizeof(ThreadBlock);
 }
+constexpr uint64_t ForeignBlock(uint64_t slot_count) {
+  return kFirstSlotBlock + slot_count + kRefusedBlocks;
+}
 constexpr uint64_t BlockAreaBytes(uint64_t slot_count) {
-  return BlockAddress(0, kFirstSlotBlock + slot_count + kRefusedBlocks);
+  return BlockAddress(0, ForeignBlock(slot_count) + 1);
 }
 
 // What a stub hands to SlowEntry; lies in the stub.
@@ -139,12 +143,23 @@ struct StubDescriptor {
   uint64_t relocated;  // the function without its hook
 };
 
+// What the agent's Notice is told. Each has its counter in lane::FileHeader, from children_fork on.
+enum ProcessEvent : uint32_t {
+  kForks = 0,
+  kVforks = 1,
+  kSpawns = 2,
+  kClones = 3,
+  kExecBegins = 4,
+  kExecFailed = 5,
+};
+
 // Starts the agent's image: offsets of its functions.
 struct ImageHeader {
   uint32_t slow_entry;
   uint32_t slow_exit;
   uint32_t find_fde;
   uint32_t find_object;
+  uint32_t notice;
   uint32_t system_call;  // a SYSCALL instruction for threads that the tracer has stopped
   uint32_t frames;       // .eh_frame of the image, its end marked
 };

@@ -13,6 +13,7 @@ enum SystemCallNumber : int64_t {
   kSysRead = 0,
   kSysClose = 3,
   kSysMadvise = 28,
+  kSysGetpid = 39,
   kSysSigaltstack = 131,
   kSysGettid = 186,
   kSysOpenat = 257,

@@ -78,6 +78,12 @@ Refusals LaneReader::refusals() const {
           Relaxed(header.refused_calls)};
 }
 
+ProcessStarts LaneReader::process_starts() const {
+  const FileHeader& header = file_.header();
+  return {Relaxed(header.children_fork), Relaxed(header.children_vfork),
+          Relaxed(header.children_posix_spawn), Relaxed(header.children_clone)};
+}
+
 std::vector<uint32_t> LaneReader::RefusedTids() const {
   std::vector<uint32_t> tids;
   for (const uint32_t& place : file_.header().refused_tids) {

@@ -53,6 +53,14 @@ struct Refusals {
   uint64_t calls = 0;  // calls seen in those threads
 };
 
+// Child processes, by the function that started them, since the start of the process.
+struct ProcessStarts {
+  uint64_t fork = 0;
+  uint64_t vfork = 0;
+  uint64_t posix_spawn = 0;
+  uint64_t clone = 0;
+};
+
 class LaneReader {
  public:
   // `file` must outlive the reader.
@@ -71,6 +79,8 @@ class LaneReader {
   std::vector<OpenCall> OpenCalls(uint32_t slot) const;
 
   Refusals refusals() const;
+
+  ProcessStarts process_starts() const;
 
   // Tids of threads that were refused, some of which may have ended. Beyond the lane's limit they
   // are left out.

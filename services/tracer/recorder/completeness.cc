@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "services/tracer/recorder/probe_plan.h"
 
 namespace flightrec::tracer {
@@ -36,6 +37,27 @@ trace::v1::Completeness DescribeCompleteness(const drain::DrainTotals& totals,
         refusals.by_memory, " threads were not recorded: tmpfs had no room for their lanes"));
   }
   return completeness;
+}
+
+void AddChildren(const lane::ProcessStarts& starts, const std::vector<std::string>& uncounted,
+                 trace::v1::Completeness& completeness) {
+  const std::pair<const char*, uint64_t> kinds[] = {{"fork", starts.fork},
+                                                    {"vfork", starts.vfork},
+                                                    {"posix_spawn", starts.posix_spawn},
+                                                    {"clone", starts.clone}};
+  uint64_t children = 0;
+  for (const auto& [start, processes] : kinds) {
+    if (processes == 0) continue;
+    children += processes;
+    trace::v1::UntracedChildren* kind = completeness.add_untraced_children();
+    kind->set_start(start);
+    kind->set_processes(processes);
+  }
+  completeness.set_children_not_traced(children);
+  if (!uncounted.empty()) {
+    completeness.add_notes(absl::StrCat("child processes started by ",
+                                        absl::StrJoin(uncounted, ", "), " are not counted"));
+  }
 }
 
 void AddFailures(const std::vector<target::HookFailure>& failures,

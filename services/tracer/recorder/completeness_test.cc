@@ -14,6 +14,20 @@ TEST(Completeness, one_thread_beyond_the_limit__then_says_how_many_there_were) {
   EXPECT_EQ(completeness.thread_limit_message(), "Thread limit exceeded: 65 > 64");
 }
 
+TEST(Completeness, children__then_counted_by_how_they_were_started) {
+  lane::ProcessStarts starts;
+  starts.fork = 1;
+  starts.posix_spawn = 2;
+  trace::v1::Completeness completeness;
+  AddChildren(starts, {"vfork"}, completeness);
+  EXPECT_EQ(completeness.children_not_traced(), 3u);
+  ASSERT_EQ(completeness.untraced_children_size(), 2);
+  EXPECT_EQ(completeness.untraced_children(0).start(), "fork");
+  EXPECT_EQ(completeness.untraced_children(1).start(), "posix_spawn");
+  EXPECT_EQ(completeness.untraced_children(1).processes(), 2u);
+  EXPECT_EQ(completeness.notes(0), "child processes started by vfork are not counted");
+}
+
 TEST(Completeness, nothing_missing__then_is_all_zero_but_the_calls) {
   drain::DrainTotals totals;
   totals.calls = 7;

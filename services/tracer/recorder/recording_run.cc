@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <fstream>
 #include <utility>
 
@@ -20,6 +21,10 @@ namespace {
 
 // How soon a stop request is seen.
 constexpr absl::Duration kStopCheck = absl::Milliseconds(50);
+// A program that goes on for so long after SIGTERM gets SIGKILL.
+constexpr absl::Duration kTerminationGrace = absl::Seconds(10);
+// As a shell says that a signal ended a program.
+constexpr int kSignalBase = 128;
 // Functions in one message: well below the 1 MiB a message may have.
 constexpr size_t kFunctionsPerTable = 1000;
 // Functions that can be hooked after the launch. Their counters take 8 bytes of address space each
@@ -283,6 +288,8 @@ absl::optional<target::Outcome> RecordingRun::AwaitProgram() {
     if (outcome.has_value()) return outcome;
     absl::MutexLock lock(&mutex_);
     if (stop_requested_) return absl::nullopt;
+    // A program that has just ended cannot be sent anything, and need not.
+    if (environment_.clock->Monotonic() >= kill_at_) program_->Signal(SIGKILL).IgnoreError();
   }
 }
 
@@ -303,7 +310,11 @@ void RecordingRun::Finish(const absl::optional<target::Outcome>& outcome) {
     SetTimestamp(end, recording_.mutable_end_time());
     if (outcome.has_value()) {
       trace::v1::Outcome* proto = process_.mutable_outcome();
-      if (outcome->signaled) {
+      if (outcome->replaced_by_exec) {
+        proto->set_replaced_by_exec(true);
+        proto->set_exit_status_after_exec(outcome->signaled ? kSignalBase + outcome->signal
+                                                            : outcome->exit_code);
+      } else if (outcome->signaled) {
         proto->set_signal(outcome->signal);
       } else {
         proto->set_exit_code(outcome->exit_code);
@@ -362,6 +373,7 @@ void RecordingRun::UpdateCompleteness() {
   *completeness.mutable_refusals() = {refusals.begin(), refusals.end()};
   for (const std::string& note : probes_.Notes()) completeness.add_notes(note);
   AddFailures(failures_, probes_.functions(), completeness);
+  AddChildren(reader_->process_starts(), program_->uncounted_starts(), completeness);
   completeness.set_still_recording(recording_.state() != trace::v1::RECORDING_STATE_SEALED);
   *recording_.mutable_completeness() = completeness;
   *process_.mutable_completeness() = std::move(completeness);
@@ -397,7 +409,10 @@ void RecordingRun::RequestStop(bool terminate_program) {
   absl::MutexLock lock(&mutex_);
   if (life_.ended() || program_ == nullptr) return;
   // A program that has just ended cannot be sent anything, and need not.
-  if (terminate_program) program_->Signal(SIGTERM).IgnoreError();
+  if (terminate_program) {
+    program_->Signal(SIGTERM).IgnoreError();
+    kill_at_ = std::min(kill_at_, environment_.clock->Monotonic() + kTerminationGrace);
+  }
   if (!terminate_program) stop_requested_ = true;
 }
 

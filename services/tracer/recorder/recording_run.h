@@ -118,6 +118,8 @@ class RecordingRun final : private drain::DrainSink {
   trace::v1::Process process_ ABSL_GUARDED_BY(mutex_);
   uint64_t calls_ ABSL_GUARDED_BY(mutex_) = 0;
   bool stop_requested_ ABSL_GUARDED_BY(mutex_) = false;
+  // On the monotonic clock.
+  absl::Duration kill_at_ ABSL_GUARDED_BY(mutex_) = absl::InfiniteDuration();
 
   std::thread thread_;
 };

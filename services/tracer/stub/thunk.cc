@@ -139,4 +139,77 @@ std::vector<uint8_t> EmitQuestion(uint64_t address, uint64_t agent_state, uint64
   return code.Take();
 }
 
+namespace {
+
+// The stack is aligned to 16 behind the pushes. rdx is as it was.
+//
+// 50 51 52 56 57 41 50 41 51 41 52 41 53   push rax rcx rdx rsi rdi r8 r9 r10 r11
+// 48 BF i64                mov rdi, agent_state
+// BE i32                   mov esi, event
+// 48 B8 i64                mov rax, notice
+// FF D0                    call rax
+// 41 5B 41 5A 41 59 41 58 5F 5E 5A 59 58   pop r11 r10 r9 r8 rdi rsi rdx rcx rax
+void Tell(CodeBuffer& code, uint64_t agent_state, uint64_t notice, uint32_t event) {
+  code.Bytes({0x50, 0x51, 0x52, 0x56, 0x57, 0x41, 0x50, 0x41, 0x51, 0x41, 0x52, 0x41, 0x53});
+  code.Bytes({0x48, 0xBF}).U64(agent_state);
+  code.Bytes({0xBE}).U32(event);
+  code.Bytes({0x48, 0xB8}).U64(notice).Bytes({0xFF, 0xD0});
+  code.Bytes({0x41, 0x5B, 0x41, 0x5A, 0x41, 0x59, 0x41, 0x58, 0x5F, 0x5E, 0x5A, 0x59, 0x58});
+}
+
+}  // namespace
+
+std::vector<uint8_t> EmitNotice(uint64_t address, uint64_t agent_state, uint64_t notice,
+                                uint32_t event) {
+  CodeBuffer code(address);
+  Tell(code, agent_state, notice, event);
+  return code.Take();
+}
+
+// The return address is kept in a register meanwhile: the child returns first, on the same stack.
+//
+// (Tell event)
+// 5F                       pop rdi
+// B8 3A 00 00 00           mov eax, 58          vfork
+// 0F 05                    syscall
+// 57                       push rdi
+// 48 85 C0                 test rax, rax
+// 74 03                    je child
+// 78 d8                    js original          it fails again and sets errno
+// C3                       ret
+// 48 B9 i64                child: mov rcx, foreign_block
+// F3 48 0F AE D9           wrgsbase rcx
+// C3                       ret
+//                          original:
+std::vector<uint8_t> EmitVforkNotice(uint64_t address, uint64_t agent_state, uint64_t notice,
+                                     uint32_t event, uint64_t foreign_block) {
+  CodeBuffer code(address);
+  Tell(code, agent_state, notice, event);
+  code.Bytes({0x5F, 0xB8, 0x3A, 0x00, 0x00, 0x00, 0x0F, 0x05, 0x57});
+  code.Bytes({0x48, 0x85, 0xC0, 0x74, 0x03, 0x78, 1 + 10 + 5 + 1, 0xC3});
+  code.Bytes({0x48, 0xB9}).U64(foreign_block);
+  code.Bytes({0xF3, 0x48, 0x0F, 0xAE, 0xD9, 0xC3});
+  return code.Take();
+}
+
+// (Tell event)
+// 48 83 EC 08              sub rsp, 8
+// E8 d32                   call original
+// 48 83 C4 08              add rsp, 8
+// (Tell returned)
+// C3                       ret
+//                          original:
+std::vector<uint8_t> EmitNoticeAround(uint64_t address, uint64_t agent_state, uint64_t notice,
+                                      uint32_t event, uint32_t returned) {
+  CodeBuffer code(address);
+  Tell(code, agent_state, notice, event);
+  const size_t told = code.size();
+  code.Bytes({0x48, 0x83, 0xEC, 0x08});
+  code.Bytes({0xE8}).U32(4 + told + 1);
+  code.Bytes({0x48, 0x83, 0xC4, 0x08});
+  Tell(code, agent_state, notice, returned);
+  code.Bytes({0xC3});
+  return code.Take();
+}
+
 }  // namespace flightrec::stub

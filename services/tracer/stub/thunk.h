@@ -24,6 +24,21 @@ enum class Answer { kFunctionResult, kZero };
 std::vector<uint8_t> EmitQuestion(uint64_t address, uint64_t agent_state, uint64_t function,
                                   Answer answer);
 
+// Calls `notice(agent_state, event, third argument)` and goes on behind its last byte, where the
+// relocated original has to stand, with every register but the flags and the stack as they were.
+std::vector<uint8_t> EmitNotice(uint64_t address, uint64_t agent_state, uint64_t notice,
+                                uint32_t event);
+
+// The same, then calls the original, which has no arguments on the stack, and if that returns calls
+// `notice` with `returned` before it returns too.
+std::vector<uint8_t> EmitNoticeAround(uint64_t address, uint64_t agent_state, uint64_t notice,
+                                      uint32_t event, uint32_t returned);
+
+// The same for vfork, in place of it: the child, which shares the memory, gets `foreign_block` as
+// its gs base. The original serves only for its errors.
+std::vector<uint8_t> EmitVforkNotice(uint64_t address, uint64_t agent_state, uint64_t notice,
+                                     uint32_t event, uint64_t foreign_block);
+
 }  // namespace flightrec::stub
 
 #endif  // SERVICES_TRACER_STUB_THUNK_H_

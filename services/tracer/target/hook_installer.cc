@@ -8,9 +8,14 @@
 #include "services/tracer/agent/agent_image.h"
 #include "services/tracer/patch/planner.h"
 #include "services/tracer/patch/relocate.h"
+#include "services/tracer/target/process_starts.h"
 
 namespace flightrec::target {
 namespace {
+
+// Room for the code of a notice and the relocated start of its function.
+constexpr size_t kNoticeBytes = 512;
+constexpr uint8_t kTrap = 0xCC;
 
 // Code of a module in a process.
 std::pair<uint64_t, uint64_t> TextRange(const symbols::Module& module, uint64_t load_bias) {
@@ -73,7 +78,7 @@ absl::Status HookInstaller::Add(const Hook& hook, uint64_t load_bias, RegionBuil
   Installed& installed = hooks_[address];
   // A stub of the same code at the same place serves again.
   if (installed.function_id == hook.function_id && installed.original == hook.site.displaced &&
-      installed.function_index == hook.function_index) {
+      installed.function_index == hook.function_index && (installed.live || !installed.noticed)) {
     if (!installed.live) Prepare(address, installed, /*live=*/true);
     return absl::OkStatus();
   }
@@ -155,6 +160,64 @@ absl::Status HookInstaller::AddQuestion(const symbols::Module& module, uint64_t 
                       std::move(original->landmarks)});
   change_hooks_.push_back(0);
   ++unwinders_;
+  return absl::OkStatus();
+}
+
+absl::Status HookInstaller::AddNotices(const symbols::Module& module, uint64_t load_bias,
+                                       std::vector<std::string>* uncounted) {
+  const std::vector<StartPoint> points = FindStartPoints(module);
+  if (points.empty()) return absl::OkStatus();
+  const auto [low, high] = TextRange(module, load_bias);
+  const absl::StatusOr<RegionSpace> space =
+      memory_.MapRegion(low, high, points.size() * kNoticeBytes);
+  if (!space.ok()) return space.status();
+  const patch::Planner planner(module);
+  std::vector<uint8_t> code;
+  for (size_t i = 0; i < points.size(); ++i) {
+    const auto plan = planner.PlanSite(points[i].function, patch::NamePolicy::kAllow);
+    const auto* site = std::get_if<patch::Site>(&plan);
+    code.resize(i * kNoticeBytes, kTrap);
+    if (site == nullptr ||
+        !AddNotice(*site, load_bias, points[i].event, space->address + code.size(), &code).ok()) {
+      uncounted->push_back(module.functions[points[i].function].symbol);
+    }
+  }
+  return process_.Write(space->address, code);
+}
+
+absl::Status HookInstaller::AddNotice(const patch::Site& site, uint64_t load_bias,
+                                      agent::ProcessEvent event, uint64_t address,
+                                      std::vector<uint8_t>* page) {
+  const uint64_t notice = memory_.AgentFunction(agent::GetImageHeader().notice);
+  const uint64_t state = memory_.agent_state();
+  std::vector<uint8_t> code =
+      event == agent::kExecBegins
+          ? stub::EmitNoticeAround(address, state, notice, event, agent::kExecFailed)
+      : event == agent::kVforks
+          ? stub::EmitVforkNotice(address, state, notice, event, memory_.foreign_block())
+          : stub::EmitNotice(address, state, notice, event);
+  const uint64_t relocated = address + code.size();
+  absl::StatusOr<patch::RelocatedPrologue> original =
+      patch::RelocatePrologue(site, load_bias, relocated);
+  if (!original.ok()) return original.status();
+  code.insert(code.end(), original->code.begin(), original->code.end());
+  if (code.size() > kNoticeBytes) return absl::ResourceExhaustedError("prologue too long");
+  const uint64_t entry = site.address + load_bias;
+  const auto hook = hooks_.find(entry);
+  // A function that is hooked too comes to the notice from its stub.
+  const uint64_t from = hook == hooks_.end() ? entry : hook->second.stub.relocated;
+  const auto jump = patch::EncodeJump(from, address);
+  if (!jump.ok()) return jump.status();
+  const std::vector<uint8_t> bytes(jump->begin(), jump->end());
+  if (hook == hooks_.end()) {
+    changes_.push_back({entry, site.displaced, bytes, relocated, std::move(original->landmarks)});
+    change_hooks_.push_back(0);
+  } else {
+    const absl::Status written = process_.Write(from, bytes);
+    if (!written.ok()) return written;
+    hook->second.noticed = true;
+  }
+  page->insert(page->end(), code.begin(), code.end());
   return absl::OkStatus();
 }
 

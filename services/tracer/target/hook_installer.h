@@ -56,6 +56,11 @@ class HookInstaller {
   // Prepares the answers for the unwinders of `module`, if it has any.
   absl::Status AddUnwinder(const symbols::Module& module, uint64_t load_bias);
 
+  // Prepares to count the processes that functions of a C library start. The names of those that
+  // cannot be counted are added to `uncounted`.
+  absl::Status AddNotices(const symbols::Module& module, uint64_t load_bias,
+                          std::vector<std::string>* uncounted);
+
   // Prepares to take out the hooks of these functions. Those without one are left out.
   void Remove(const absl::flat_hash_set<uint32_t>& function_indexes);
 
@@ -85,6 +90,7 @@ class HookInstaller {
     std::vector<uint8_t> original;
     std::vector<uint8_t> jump;
     bool live = false;
+    bool noticed = false;  // its relocated code leads to a notice
   };
   // By site address.
   using Hooks = std::map<uint64_t, Installed>;
@@ -103,6 +109,10 @@ class HookInstaller {
   void Prepare(uint64_t address, Installed& hook, bool live);
   absl::Status AddQuestion(const symbols::Module& module, uint64_t load_bias, uint32_t function,
                            uint32_t agent_function, stub::Answer answer);
+
+  // Notice code with the relocated original behind it, appended at `address`.
+  absl::Status AddNotice(const patch::Site& site, uint64_t load_bias, agent::ProcessEvent event,
+                         uint64_t address, std::vector<uint8_t>* page);
 
   inject::RemoteProcess& process_;
   ProcessMemory& memory_;

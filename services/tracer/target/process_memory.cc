@@ -155,6 +155,9 @@ absl::Status ProcessMemory::MapBlocks() {
     status = process_.Write(agent::BlockAddress(*blocks, agent::kUnregisteredBlock),
                             AsBytes(unregistered));
   }
+  agent::ThreadBlock foreign = unregistered;
+  foreign.kind = agent::kForeign;
+  if (status.ok()) status = process_.Write(foreign_block(), AsBytes(foreign));
   if (status.ok()) {
     status =
         process_

@@ -46,6 +46,9 @@ class ProcessMemory {
 
   stub::LaneGeometry geometry() const;
   uint64_t agent_state() const { return state_address_; }
+  uint64_t foreign_block() const {
+    return agent::BlockAddress(state_.blocks, agent::ForeignBlock(state_.slot_count));
+  }
   // Address of the agent's function with this offset in the image.
   uint64_t AgentFunction(uint32_t offset) const { return image_ + offset; }
 

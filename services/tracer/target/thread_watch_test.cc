@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <future>
+#include <thread>
 #include <vector>
 
 namespace flightrec::target {
@@ -34,6 +36,25 @@ TEST(ThreadWatch, tid_that_a_later_thread_has__then_the_older_one_has_ended) {
   const std::vector<EndedThread> ended = watch.FindEnded({Living(0, 1), Living(1, 2)}, {});
   ASSERT_EQ(ended.size(), 1u);
   EXPECT_EQ(ended[0].thread.ordinal, 1u);
+}
+
+// A thread without a slot may run on the ended one's block, unless it is known to have been
+// refused.
+TEST(ThreadWatch, younger_thread_without_a_slot__then_keeps_the_slot_unless_it_was_refused) {
+  std::promise<uint32_t> tid;
+  std::promise<void> may_end;
+  std::thread other([&] {
+    tid.set_value(static_cast<uint32_t>(gettid()));
+    may_end.get_future().wait();
+  });
+  const uint32_t refused = tid.get_future().get();
+  const std::vector<lane::LaneThread> threads = {{1, kNoSuchTid, 2, 0}};
+  ThreadWatch strict(getpid());
+  EXPECT_FALSE(strict.FindEnded(threads, {}).at(0).releasable);
+  ThreadWatch told(getpid());
+  EXPECT_TRUE(told.FindEnded(threads, {refused}).at(0).releasable);
+  may_end.set_value();
+  other.join();
 }
 
 }  // namespace

@@ -24,6 +24,7 @@
 #include "services/tracer/symbols/module_reader.h"
 #include "services/tracer/target/live_patch.h"
 #include "services/tracer/target/proc_files.h"
+#include "services/tracer/target/process_starts.h"
 
 namespace flightrec::target {
 namespace {
@@ -225,6 +226,10 @@ void TracedProcess::Finish(int wait_status) {
   } else {
     outcome.exit_code = WEXITSTATUS(wait_status);
   }
+  if (lane_ != nullptr) {
+    const lane::FileHeader& header = lane_->header();
+    outcome.replaced_by_exec = header.execs_begun > header.execs_failed;
+  }
   outcome_ = outcome;
 }
 
@@ -310,10 +315,35 @@ absl::Status TracedProcess::Install(uint64_t loader) {
     status = installer_->AddUnwinder(program, LoadBias(program, mapped->front().base));
   }
   if (status.ok()) status = AddUnwinders(pid(), loader, *installer_);
+  if (status.ok()) status = AddNotices(*plan, *mapped);
   if (status.ok()) status = memory_->Activate();
   if (status.ok()) status = installer_->Patch();
   failures_ = installer_->TakeFailures();
   return status;
+}
+
+// In the C library, or in the program itself if it has no other.
+absl::Status TracedProcess::AddNotices(const std::vector<ModuleHooks>& plan,
+                                       const std::vector<MappedModule>& mapped) {
+  const bool is_static = options_.module->interpreter.empty();
+  for (const MappedModule& one : mapped) {
+    if (!(is_static ? one.is_main_executable : IsCLibrary(one.path))) continue;
+    const auto planned = std::find_if(plan.begin(), plan.end(), [&one](const ModuleHooks& hooks) {
+      return hooks.base == one.base;
+    });
+    std::shared_ptr<const symbols::Module> module = is_static               ? options_.module
+                                                    : planned != plan.end() ? planned->module
+                                                                            : nullptr;
+    if (module == nullptr) {
+      absl::StatusOr<symbols::Module> read = symbols::ReadModule(one.path);
+      if (!read.ok()) return read.status();
+      module = std::make_shared<const symbols::Module>(*std::move(read));
+    }
+    const absl::Status added =
+        installer_->AddNotices(*module, LoadBias(*module, one.base), &uncounted_starts_);
+    if (!added.ok()) return added;
+  }
+  return absl::OkStatus();
 }
 
 absl::StatusOr<std::vector<MappedModule>> TracedProcess::Modules() const {

@@ -89,6 +89,9 @@ struct Outcome {
   int exit_code = 0;  // if not signaled
   int signal = 0;     // if signaled
   bool dumped_core = false;
+  // It was not the program that was launched that ended so, but one that it ran in its place, or
+  // ended while it tried to.
+  bool replaced_by_exec = false;
 };
 
 class TracedProcess {
@@ -126,6 +129,8 @@ class TracedProcess {
   const lane::LaneFile& lane() const { return *lane_; }
   // Function indexes whose hook could not be set.
   const std::vector<HookFailure>& failures() const { return failures_; }
+  // Functions that start processes and could not be made to count them.
+  const std::vector<std::string>& uncounted_starts() const { return uncounted_starts_; }
 
  private:
   explicit TracedProcess(LaunchOptions options) : options_(std::move(options)) {}
@@ -148,6 +153,8 @@ class TracedProcess {
   // At the program's entry point.
   absl::Status Install(uint64_t loader);
   absl::Status CreateLane(size_t functions);
+  absl::Status AddNotices(const std::vector<ModuleHooks>& plan,
+                          const std::vector<MappedModule>& mapped);
   void Finish(int wait_status);
 
   // Runs `job` there and waits for it. False: the program has ended.
@@ -157,6 +164,7 @@ class TracedProcess {
   lane::ProcessIdentity identity_;
   std::unique_ptr<lane::LaneFile> lane_;
   std::vector<HookFailure> failures_;
+  std::vector<std::string> uncounted_starts_;
   std::thread tracer_;
   int wake_ = -1;  // eventfd: there are jobs
 

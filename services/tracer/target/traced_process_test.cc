@@ -148,6 +148,33 @@ TEST(TracedProcess, slot_released_while_a_refused_thread_lives__then_it_is_recor
   EXPECT_EQ(program.threads_seen(), 3u);
 }
 
+TEST(TracedProcess, children_of_all_kinds__then_counted_once_and_not_recorded) {
+  LaunchedProgram program(kControlFlow);
+  ASSERT_TRUE(program.Start({"children"}));
+  const Outcome outcome = program.RunToEnd();
+  EXPECT_EQ(outcome.exit_code, 0);
+  EXPECT_FALSE(outcome.replaced_by_exec);
+  EXPECT_EQ(program.output(), "6 ended\n");  // system waited for its own
+  EXPECT_TRUE(program.process().uncounted_starts().empty());
+  const lane::ProcessStarts starts = program.reader().process_starts();
+  EXPECT_EQ(starts.fork, 1u);
+  EXPECT_EQ(starts.vfork, 2u);
+  EXPECT_EQ(starts.posix_spawn, 3u);
+  EXPECT_EQ(starts.clone, 1u);
+  EXPECT_EQ(program.counts("Leaf").total(), 2u);
+}
+
+TEST(TracedProcess, exec_of_the_process_itself__then_its_calls_are_kept_and_the_outcome_says_so) {
+  LaunchedProgram program(kControlFlow);
+  ASSERT_TRUE(program.Start({"exec"}));
+  const Outcome outcome = program.RunToEnd();
+  EXPECT_TRUE(outcome.replaced_by_exec);
+  EXPECT_EQ(outcome.exit_code, 3);
+  EXPECT_EQ(program.counts("Leaf").recorded, 1u);
+  EXPECT_EQ(program.counts("_Z4Execv").open, 1u);
+  EXPECT_EQ(program.counts("main").open, 1u);
+}
+
 TEST(TracedProcess, killed__then_signal_and_open_calls_remain) {
   LaunchedProgram program(kControlFlow);
   ASSERT_TRUE(program.Start({"series"}));

@@ -7,6 +7,7 @@
 #include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
+#include <spawn.h>
 #include <sys/mman.h>
 #include <sys/time.h>
 #include <sys/wait.h>
@@ -395,6 +396,44 @@ int SecondChance() {
   return 0;
 }
 
+int UnhookedExit(void*) { _exit(0); }
+
+// A thread, an execve that fails, and 1 fork, 2 vforks, 3 posix_spawns and 1 clone.
+int Children() {
+  std::thread([] { sink = Leaf(sink); }).join();
+  char name[] = "true";
+  char* const arguments[] = {name, nullptr};
+  execve("/no/such/program", arguments, environ);
+  if (fork() == 0) {
+    sink = Leaf(sink);
+    _exit(0);
+  }
+  for (int i = 0; i < 2; ++i) {
+    if (vfork() == 0) {
+      sink = Leaf(sink);
+      execve("/bin/true", arguments, environ);
+      _exit(1);
+    }
+  }
+  pid_t child;
+  if (posix_spawn(&child, "/bin/true", nullptr, nullptr, arguments, environ) != 0) return 1;
+  if (posix_spawnp(&child, "true", nullptr, nullptr, arguments, environ) != 0) return 1;
+  if (system("true") != 0) return 1;
+  alignas(16) static char stack[65536];
+  if (clone(UnhookedExit, stack + sizeof(stack), SIGCHLD, nullptr) < 0) return 1;
+  int ended = 0;
+  while (wait(nullptr) > 0) ++ended;
+  std::printf("%d ended\n", ended);
+  sink = Leaf(sink);
+  return 0;
+}
+
+int Exec() {
+  sink = Leaf(sink);
+  execl("/bin/sh", "sh", "-c", "exit 3", nullptr);
+  return 1;
+}
+
 int Environment() {
   const char* value = getenv("GREETING");
   char folder[256];
@@ -427,6 +466,8 @@ constexpr Scenario kScenarios[] = {
     {"many_threads", ManyThreads},
     {"series", Series},
     {"second_chance", SecondChance},
+    {"children", Children},
+    {"exec", Exec},
     {"environment", Environment},
 };
 
