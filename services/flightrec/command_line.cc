@@ -15,22 +15,19 @@ namespace flightrec::cli {
 namespace {
 
 constexpr int kMaxLimit = 100000;
+constexpr absl::string_view kTrapShortFunctions = "--trap_short_functions";
 // What a tracer takes.
 constexpr int kMaxThreads = 1024;
 constexpr int64_t kMaxLaneBytes = int64_t{256} << 20;
 
 const std::map<std::string, Command>& Commands() {
-  static const auto* const commands =
-      new std::map<std::string, Command>{{"help", Command::kHelp},
-                                         {"--help", Command::kHelp},
-                                         {"run", Command::kRun},
-                                         {"report", Command::kReport},
-                                         {"tree", Command::kTree},
-                                         {"sql", Command::kSql},
-                                         {"recordings", Command::kRecordings},
-                                         {"probes", Command::kProbes},
-                                         {"up", Command::kUp},
-                                         {"mcp", Command::kMcp}};
+  static const auto* const commands = new std::map<std::string, Command>{
+      {"help", Command::kHelp},     {"--help", Command::kHelp},
+      {"run", Command::kRun},       {"plan", Command::kPlan},
+      {"report", Command::kReport}, {"tree", Command::kTree},
+      {"sql", Command::kSql},       {"recordings", Command::kRecordings},
+      {"probes", Command::kProbes}, {"up", Command::kUp},
+      {"mcp", Command::kMcp}};
   return *commands;
 }
 
@@ -81,6 +78,15 @@ std::map<std::string, Setter> Setters(CommandLine& line) {
           {"--token_file", text(line.token_file)},
           {"--control_token_file", text(line.control_token_file)},
           {"--tls_ca", text(line.tls_ca)},
+          {std::string(kTrapShortFunctions),
+           [&line](absl::string_view value) {
+             if (!value.empty()) {
+               return absl::InvalidArgumentError(
+                   absl::StrCat(kTrapShortFunctions, "=", value, ": it takes no value"));
+             }
+             line.trap_short_functions = true;
+             return absl::OkStatus();
+           }},
           {"-f", list(line.patterns)},
           {"--function", list(line.patterns)},
           {"--add", list(line.add_patterns)},
@@ -104,12 +110,14 @@ absl::Status TakePositional(const std::vector<std::string>& words, CommandLine& 
   size_t used = 0;
   switch (line.command) {
     case Command::kRun:
+    case Command::kPlan:
       if (!line.program.empty()) break;
       line.program = words;
       used = words.size();
       if (words.empty()) {
-        return absl::InvalidArgumentError(
-            "run: no program; use: flightrec run [-f PATTERN] -- PROGRAM ARGUMENTS...");
+        const char* name = line.command == Command::kRun ? "run" : "plan";
+        return absl::InvalidArgumentError(absl::StrCat(name, ": no program; use: flightrec ", name,
+                                                       " [-f PATTERN] -- PROGRAM ARGUMENTS..."));
       }
       break;
     case Command::kSql:
@@ -146,9 +154,10 @@ absl::Status TakePositional(const std::vector<std::string>& words, CommandLine& 
 absl::StatusOr<Command> FindCommand(const std::string& word) {
   auto found = Commands().find(word);
   if (found != Commands().end()) return found->second;
-  return absl::InvalidArgumentError(absl::StrCat("'", word,
-                                                 "' is not a command; there are run, report, tree, "
-                                                 "sql, recordings, probes, up, mcp and help"));
+  return absl::InvalidArgumentError(
+      absl::StrCat("'", word,
+                   "' is not a command; there are run, plan, report, "
+                   "tree, sql, recordings, probes, up, mcp and help"));
 }
 
 // Takes one flag with its value; `i` moves to the last word used.
@@ -157,6 +166,7 @@ absl::Status TakeFlag(absl::Span<const std::string> arguments,
   const std::string& word = arguments[i];
   const size_t equals = word.find('=');
   const std::string name = word.substr(0, equals);
+  if (word == kTrapShortFunctions) return setters.at(name)("");
   auto setter = setters.find(name);
   if (setter == setters.end()) {
     return absl::InvalidArgumentError(
@@ -195,7 +205,7 @@ absl::StatusOr<CommandLine> ParseCommandLine(absl::Span<const std::string> argum
     }
     words.push_back(word);
     // A program's own flags are not ours.
-    if (line.command == Command::kRun) {
+    if (line.command == Command::kRun || line.command == Command::kPlan) {
       words.insert(words.end(), arguments.begin() + i + 1, arguments.end());
       break;
     }
@@ -213,6 +223,7 @@ std::string HelpText() {
   return R"(flightrec records every call of an unmodified program and answers questions about them.
 
   flightrec run [-f PATTERN] -- PROGRAM ARGS...   record a program (all its functions, or those named)
+  flightrec plan [-f PATTERN] -- PROGRAM          what that would hook, how, what not and why; runs nothing
   flightrec report [RECORDING]                    where the time went, by function
   flightrec tree [RECORDING]                      where the time went, by calling context
   flightrec sql [RECORDING] "SELECT ..."          any question; tables calls, functions, paths, threads,
@@ -227,6 +238,7 @@ RECORDING is @latest (the default) or an id from `flightrec recordings`.
 
   -f, --function=PATTERN   which functions; may be repeated; several are separated by commas
   --add=PATTERN, --remove=PATTERN   functions to hook from now on, or no longer; may be repeated
+  --trap_short_functions   hook functions too short for a jump by a trap: not possible yet, refused
   --output=table|tsv|json  how answers are printed
   --limit=N                rows at the most
   --store=DIR              where recordings are kept (default ~/.local/share/flightrec)

@@ -14,7 +14,7 @@ namespace flightrec::cli {
 
 enum class OutputFormat { kTable, kTsv, kJson };
 
-enum class Command { kHelp, kRun, kReport, kTree, kSql, kRecordings, kProbes, kUp, kMcp };
+enum class Command { kHelp, kRun, kPlan, kReport, kTree, kSql, kRecordings, kProbes, kUp, kMcp };
 
 struct CommandLine {
   Command command = Command::kHelp;
@@ -23,9 +23,10 @@ struct CommandLine {
   OutputFormat output = OutputFormat::kTable;
   // "@latest" or a recording id.
   std::string recording = "@latest";
-  // run
+  // run, plan
   std::vector<std::string> patterns;
   std::vector<std::string> program;
+  bool trap_short_functions = false;
   // Not an argument: what the program gets besides 0, 1 and 2.
   std::vector<int> inherited_descriptors;
   // probes

@@ -11,6 +11,7 @@
 #include "common/rpc/shutdown_signal.h"
 #include "services/flightrec/all_in_one.h"
 #include "services/flightrec/connection.h"
+#include "services/flightrec/plan_command.h"
 #include "services/flightrec/probes_command.h"
 #include "services/flightrec/run_command.h"
 #include "services/flightrec/views.h"
@@ -46,6 +47,26 @@ int ExecuteRun(const CommandLine& line, log::Logger* logger, metrics::Registry* 
   return *exit_code;
 }
 
+int Print(const View& view, OutputFormat format) {
+  if (format == OutputFormat::kTable) std::cout << view.heading;
+  std::cout << Format(view.table, format) << std::flush;
+  // A program that reads TSV or JSON gets nothing but rows; what is missing is said beside them.
+  if (!view.footnote.empty()) {
+    std::cerr << (format == OutputFormat::kTable ? "\n" : "") << view.footnote << "\n";
+  }
+  return std::cout.good() ? 0 : kExitFailure;
+}
+
+int ExecutePlan(const CommandLine& line, log::Logger* logger, metrics::Registry* registry) {
+  auto connection = Connection::Open(line, Connection::Need::kCapture, logger, registry);
+  if (!connection.ok()) return Fail(connection.status(), kExitFailure);
+  auto capture = (*connection)->Capture();
+  if (!capture.ok()) return Fail(capture.status(), kExitFailure);
+  const absl::StatusOr<View> view = Plan(**capture, line);
+  if (!view.ok()) return Fail(view.status(), kExitFailure);
+  return Print(*view, line.output);
+}
+
 absl::StatusOr<View> Ask(QueryStub& query, const CommandLine& line) {
   switch (line.command) {
     case Command::kReport:
@@ -75,13 +96,7 @@ absl::StatusOr<View> Answer(const CommandLine& line, log::Logger* logger,
 int ExecuteView(const CommandLine& line, log::Logger* logger, metrics::Registry* registry) {
   absl::StatusOr<View> view = Answer(line, logger, registry);
   if (!view.ok()) return Fail(view.status(), kExitFailure);
-  if (line.output == OutputFormat::kTable) std::cout << view->heading;
-  std::cout << Format(view->table, line.output) << std::flush;
-  // A program that reads TSV or JSON gets nothing but rows; what is missing is said beside them.
-  if (!view->footnote.empty()) {
-    std::cerr << (line.output == OutputFormat::kTable ? "\n" : "") << view->footnote << "\n";
-  }
-  return std::cout.good() ? 0 : kExitFailure;
+  return Print(*view, line.output);
 }
 
 int ExecuteMcp(const CommandLine& line, log::Logger* logger, metrics::Registry* registry) {
@@ -129,6 +144,8 @@ int Execute(const CommandLine& line, log::Logger* logger, metrics::Registry* reg
       return 0;
     case Command::kRun:
       return ExecuteRun(line, logger, registry);
+    case Command::kPlan:
+      return ExecutePlan(line, logger, registry);
     case Command::kUp:
       return ExecuteUp(line, logger, registry);
     case Command::kMcp:

@@ -27,6 +27,7 @@ absl::StatusOr<capture::v1::LaunchResponse> Launch(capture::v1::CaptureService::
   capture::v1::LaunchRequest request;
   *request.mutable_command() = {line.program.begin(), line.program.end()};
   *request.mutable_probes()->mutable_patterns() = {line.patterns.begin(), line.patterns.end()};
+  request.mutable_probes()->set_trap_short_functions(line.trap_short_functions);
   request.mutable_limits()->set_threads(line.max_threads);
   request.mutable_limits()->set_lane_bytes(line.lane_bytes);
   grpc::ClientContext context;

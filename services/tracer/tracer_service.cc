@@ -9,7 +9,8 @@
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "common/rpc/status.h"
-#include "services/tracer/recorder/probe_plan.h"
+#include "services/tracer/recorder/dry_run.h"
+#include "services/tracer/target/program.h"
 
 namespace flightrec::tracer {
 namespace {
@@ -26,8 +27,18 @@ std::vector<std::string> Strings(const google::protobuf::RepeatedPtrField<std::s
   return {field.begin(), field.end()};
 }
 
+// services/decisions/0006-no-traps.md
+absl::Status RefuseTraps(const capture::v1::ProbeSelection& probes) {
+  if (!probes.trap_short_functions()) return absl::OkStatus();
+  return absl::UnimplementedError(
+      "trap_short_functions: a trap in a thread that blocks SIGTRAP would end the program; leave "
+      "it "
+      "out, functions too short for a jump are listed as TOO_SHORT");
+}
+
 absl::StatusOr<LaunchSpec> ToSpec(const capture::v1::LaunchRequest& request,
                                   const lane::LaneLimits& defaults) {
+  if (absl::Status refused = RefuseTraps(request.probes()); !refused.ok()) return refused;
   LaunchSpec spec;
   spec.command = Strings(request.command());
   spec.environment = Strings(request.environment());
@@ -106,8 +117,11 @@ grpc::Status TracerService::PlanProbes(grpc::ServerContext*,
     return rpc::ToGrpcStatus(
         rpc::InvalidField("executable", "is empty: give the path of a program"));
   }
-  absl::StatusOr<capture::v1::PlanProbesResponse> plan =
-      PlanExecutable(request->executable(), Strings(request->probes().patterns()));
+  if (absl::Status refused = RefuseTraps(request->probes()); !refused.ok()) {
+    return rpc::ToGrpcStatus(refused);
+  }
+  absl::StatusOr<capture::v1::PlanProbesResponse> plan = PlanExecutable(
+      request->executable(), Strings(request->probes().patterns()), target::OwnEnvironment());
   if (!plan.ok()) return rpc::ToGrpcStatus(plan.status());
   *response = *std::move(plan);
   return grpc::Status::OK;

@@ -2,6 +2,8 @@
 
 #include <set>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "gtest/gtest.h"
 #include "services/tracer/symbols/module.h"
@@ -26,19 +28,28 @@ TEST(Refusal, every_reason__then_has_its_own_name_and_a_sentence) {
   EXPECT_EQ(names.count("UNKNOWN"), 0u);
 }
 
+// The table of services/tracer/README.md; what depends on the code is in planner_test.cc.
 TEST(Refusal, reserved_names__then_refused_with_their_reason) {
-  EXPECT_EQ(ReasonOf("_setjmp"), RefusalReason::kSavesContext);
-  EXPECT_EQ(ReasonOf("__sigsetjmp"), RefusalReason::kSavesContext);
-  EXPECT_EQ(ReasonOf("swapcontext"), RefusalReason::kSavesContext);
-  EXPECT_EQ(ReasonOf("vfork"), RefusalReason::kReturnsTwice);
-  EXPECT_EQ(ReasonOf("clone3"), RefusalReason::kReturnsTwice);
-  EXPECT_EQ(ReasonOf("_Unwind_RaiseException"), RefusalReason::kUnwinder);
-  EXPECT_EQ(ReasonOf("_dl_find_object"), RefusalReason::kUnwinder);
-  EXPECT_EQ(ReasonOf("dlsym"), RefusalReason::kReadsCaller);
-  EXPECT_EQ(ReasonOf("__restore_rt"), RefusalReason::kSignalReturn);
-  EXPECT_EQ(ReasonOf("__tls_get_addr"), RefusalReason::kThreadLocalResolver);
-  EXPECT_EQ(ReasonOf("__libc_start_main"), RefusalReason::kProgramEntry);
-  EXPECT_EQ(ReasonOf("__x86_indirect_thunk_rax"), RefusalReason::kBranchThunk);
+  const std::vector<std::pair<RefusalReason, std::vector<std::string>>> table = {
+      {RefusalReason::kSavesContext,
+       {"setjmp", "_setjmp", "sigsetjmp", "__sigsetjmp", "longjmp", "_longjmp", "__longjmp_chk",
+        "siglongjmp", "getcontext", "makecontext", "setcontext", "swapcontext"}},
+      {RefusalReason::kReturnsTwice, {"vfork", "__vfork", "clone", "__clone", "clone3"}},
+      {RefusalReason::kUnwinder,
+       {"_Unwind_RaiseException", "_Unwind_Resume", "_Unwind_Resume_or_Rethrow",
+        "_Unwind_ForcedUnwind", "_Unwind_Backtrace", "_Unwind_Find_FDE", "uw_init_context_1",
+        "_dl_find_object"}},
+      {RefusalReason::kReadsCaller,
+       {"dlopen", "dlmopen", "dlsym", "dlvsym", "dlclose", "mcount", "_mcount", "__fentry__"}},
+      {RefusalReason::kSignalReturn, {"__restore_rt"}},
+      {RefusalReason::kThreadLocalResolver, {"__tls_get_addr", "_dl_tlsdesc_dynamic_xsavec"}},
+      {RefusalReason::kDynamicLoader, {"_dl_runtime_resolve_xsavec", "_dl_runtime_profile_avx"}},
+      {RefusalReason::kProgramEntry, {"_start", "__libc_start_main"}},
+      {RefusalReason::kBranchThunk, {"__x86_indirect_thunk_rax", "__llvm_retpoline_r11"}},
+  };
+  for (const auto& [reason, symbols] : table) {
+    for (const std::string& symbol : symbols) EXPECT_EQ(ReasonOf(symbol), reason) << symbol;
+  }
 }
 
 TEST(Refusal, ordinary_names__then_not_refused) {
@@ -56,10 +67,16 @@ TEST(Refusal, reserved_alias__then_refused) {
 
 TEST(Refusal, kind__then_refused_whatever_the_name) {
   symbols::Function function;
-  function.kind = symbols::Kind::kIfunc;
-  EXPECT_EQ(RefusedByName(function), RefusalReason::kIfuncResolver);
-  function.kind = symbols::Kind::kColdFragment;
-  EXPECT_EQ(RefusedByName(function), RefusalReason::kColdFragment);
+  const std::vector<std::pair<symbols::Kind, RefusalReason>> table = {
+      {symbols::Kind::kIfunc, RefusalReason::kIfuncResolver},
+      {symbols::Kind::kColdFragment, RefusalReason::kColdFragment},
+      {symbols::Kind::kCompilerGlue, RefusalReason::kCompilerGlue},
+      {symbols::Kind::kProgramEntry, RefusalReason::kProgramEntry},
+  };
+  for (const auto& [kind, reason] : table) {
+    function.kind = kind;
+    EXPECT_EQ(RefusedByName(function), reason);
+  }
 }
 
 }  // namespace

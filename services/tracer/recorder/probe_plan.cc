@@ -5,9 +5,6 @@
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/string_view.h"
-#include "services/tracer/patch/planner.h"
-#include "services/tracer/pattern/function_pattern.h"
-#include "services/tracer/symbols/module_reader.h"
 #include "services/tracer/symbols/source_lines.h"
 
 namespace flightrec::tracer {
@@ -19,40 +16,6 @@ absl::string_view BuildId(const symbols::Module& module) {
 }
 
 }  // namespace
-
-absl::StatusOr<capture::v1::PlanProbesResponse> PlanExecutable(
-    const std::string& executable, const std::vector<std::string>& patterns) {
-  absl::StatusOr<symbols::Module> module = symbols::ReadModule(executable);
-  if (!module.ok()) return module.status();
-  const std::vector<std::string> everything = {"*"};
-  absl::StatusOr<pattern::FunctionPattern> pattern =
-      pattern::FunctionPattern::Parse(patterns.empty() ? everything : patterns);
-  if (!pattern.ok()) return pattern.status();
-  symbols::SourceLines lines;
-  const bool wants_lines = pattern->WantsLines(module->path, /*is_main_executable=*/true);
-  if (wants_lines) lines = symbols::ReadSourceLines(*module);
-  absl::StatusOr<std::vector<pattern::Selection>> selected =
-      pattern->Select({{&*module, /*is_main_executable=*/true, &lines}});
-  if (!selected.ok()) return selected.status();
-
-  capture::v1::PlanProbesResponse response;
-  const patch::Planner planner(*module);
-  RefusalSummary refusals;
-  for (const pattern::Selection& selection : *selected) {
-    response.set_functions_matched(response.functions_matched() + selection.functions.size());
-    const patch::PlanResult plan = planner.Plan(selection.functions);
-    if (!wants_lines) lines = symbols::ReadSourceLines(*module, selection.functions);
-    for (const patch::Site& site : plan.sites) {
-      capture::v1::PlannedProbe* probe = response.add_probes();
-      *probe->mutable_function() = ToProto(*module, module->functions[site.function], lines);
-      probe->set_method(site.sled ? capture::v1::PROBE_METHOD_SLED
-                                  : capture::v1::PROBE_METHOD_INLINE);
-    }
-    refusals.Add(*module, plan.refusals);
-  }
-  for (trace::v1::Refusal& refusal : refusals.Take()) *response.add_refusals() = std::move(refusal);
-  return response;
-}
 
 ids::FunctionId FunctionIdOf(const symbols::Module& module, const symbols::Function& function) {
   return ids::ComputeFunctionId(BuildId(module), function.offset);

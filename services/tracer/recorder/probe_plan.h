@@ -1,27 +1,19 @@
-// The dry run: what a set of patterns would hook in a program, what not and why. Stateless, changes
-// nothing.
+// Functions and refusals in the words of the contract. Stateless; a RefusalSummary is for one
+// thread.
 
 #ifndef SERVICES_TRACER_RECORDER_PROBE_PLAN_H_
 #define SERVICES_TRACER_RECORDER_PROBE_PLAN_H_
 
-#include <string>
 #include <vector>
 
-#include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "common/ids/entity_id.h"
-#include "flightrec/capture/v1/capture.pb.h"
 #include "flightrec/trace/v1/trace.pb.h"
 #include "services/tracer/patch/refusal.h"
 #include "services/tracer/symbols/module.h"
 #include "services/tracer/symbols/source_lines.h"
 
 namespace flightrec::tracer {
-
-// Errors are those of symbols::ReadModule and pattern::FunctionPattern. Libraries are not looked
-// at: which ones a program loads is known only when it runs.
-absl::StatusOr<capture::v1::PlanProbesResponse> PlanExecutable(
-    const std::string& executable, const std::vector<std::string>& patterns);
 
 ids::FunctionId FunctionIdOf(const symbols::Module& module, const symbols::Function& function);
 

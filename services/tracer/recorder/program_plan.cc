@@ -58,10 +58,10 @@ std::vector<pattern::ModuleRef> References(const std::vector<WantedModule>& want
 
 }  // namespace
 
-absl::StatusOr<ProgramPlan> PlanProgram(absl::Span<const target::MappedModule> modules,
-                                        std::shared_ptr<const symbols::Module> program,
-                                        const pattern::FunctionPattern& pattern,
-                                        pattern::Unmatched unmatched) {
+absl::StatusOr<ProgramPlan> SelectAndPlan(absl::Span<const target::MappedModule> modules,
+                                          std::shared_ptr<const symbols::Module> program,
+                                          const pattern::FunctionPattern& pattern,
+                                          pattern::Unmatched unmatched) {
   // A static program loads no library.
   if (unmatched == pattern::Unmatched::kRefuseUnlessLater && modules.size() == 1)
     unmatched = pattern::Unmatched::kRefuse;
@@ -99,9 +99,17 @@ absl::StatusOr<ProgramPlan> PlanProgram(absl::Span<const target::MappedModule> m
     }
   }
   plan.refusals = refusals.Take();
-  if (!plan.functions.empty() || plan.refusals.empty() || unmatched == pattern::Unmatched::kIgnore)
-    return plan;
-  const trace::v1::Refusal& first = plan.refusals.front();
+  return plan;
+}
+
+absl::StatusOr<ProgramPlan> PlanProgram(absl::Span<const target::MappedModule> modules,
+                                        std::shared_ptr<const symbols::Module> program,
+                                        const pattern::FunctionPattern& pattern,
+                                        pattern::Unmatched unmatched) {
+  absl::StatusOr<ProgramPlan> plan = SelectAndPlan(modules, std::move(program), pattern, unmatched);
+  if (!plan.ok() || unmatched == pattern::Unmatched::kIgnore) return plan;
+  if (!plan->functions.empty() || plan->refusals.empty()) return plan;
+  const trace::v1::Refusal& first = plan->refusals.front();
   return absl::FailedPreconditionError(absl::StrCat(
       "no function can be hooked: ", first.functions(), " of those asked for are refused: ",
       absl::StripSuffix(first.description(), "."), "; choose others with -f"));

@@ -40,8 +40,13 @@ struct ProgramPlan {
 };
 
 // `modules`: what is mapped; `program`: the main executable, read already, if it is among them.
-// NOT_FOUND when a pattern matches nothing, as `unmatched` has it; FAILED_PRECONDITION when no
-// function can be hooked, unless `unmatched` is kIgnore.
+// NOT_FOUND when a pattern matches nothing, as `unmatched` has it.
+absl::StatusOr<ProgramPlan> SelectAndPlan(
+    absl::Span<const target::MappedModule> modules, std::shared_ptr<const symbols::Module> program,
+    const pattern::FunctionPattern& pattern,
+    pattern::Unmatched unmatched = pattern::Unmatched::kRefuseUnlessLater);
+
+// The same; FAILED_PRECONDITION when no function can be hooked, unless `unmatched` is kIgnore.
 absl::StatusOr<ProgramPlan> PlanProgram(
     absl::Span<const target::MappedModule> modules, std::shared_ptr<const symbols::Module> program,
     const pattern::FunctionPattern& pattern,

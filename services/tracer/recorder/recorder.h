@@ -17,7 +17,6 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "common/ids/ulid.h"
-#include "flightrec/capture/v1/capture.pb.h"
 #include "services/tracer/recorder/capture_state.h"
 #include "services/tracer/recorder/recording_run.h"
 

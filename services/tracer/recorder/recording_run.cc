@@ -37,13 +37,6 @@ void SetTimestamp(absl::Time time, google::protobuf::Timestamp* timestamp) {
   timestamp->set_nanos(static_cast<int32_t>(parts.tv_nsec));
 }
 
-std::vector<std::string> OwnEnvironment() {
-  std::vector<std::string> environment;
-  for (char** variable = environ; *variable != nullptr; ++variable)
-    environment.emplace_back(*variable);
-  return environment;
-}
-
 std::string ThreadName(pid_t pid, uint32_t tid) {
   std::ifstream file(absl::StrCat("/proc/", pid, "/task/", tid, "/comm"));
   std::string name;
@@ -86,7 +79,7 @@ absl::Status RecordingRun::Launch(const LaunchSpec& spec) {
       pattern::FunctionPattern::Parse(spec.patterns.empty() ? everything : spec.patterns);
   if (!pattern.ok()) return pattern.status();
   target::LaunchOptions options;
-  options.env = spec.environment.empty() ? OwnEnvironment() : spec.environment;
+  options.env = spec.environment.empty() ? target::OwnEnvironment() : spec.environment;
   options.cwd = spec.working_directory;
   absl::StatusOr<std::string> path =
       target::ResolveProgram(spec.command.front(), options.cwd, options.env);

@@ -87,8 +87,12 @@ absl::Status HookInstaller::Add(const Hook& hook, uint64_t load_bias, RegionBuil
   if (!stub.ok()) return stub.status();
   const auto jump = patch::EncodeJump(address, stub->address);
   if (!jump.ok()) return jump.status();
-  installed = {hook.function_id, hook.function_index, *std::move(stub), hook.site.displaced,
-               std::vector<uint8_t>(jump->begin(), jump->end())};
+  installed = {hook.function_id,
+               hook.function_index,
+               *std::move(stub),
+               hook.site.displaced,
+               std::vector<uint8_t>(jump->begin(), jump->end()),
+               hook.site.sled};
   Prepare(address, installed, /*live=*/true);
   return absl::OkStatus();
 }
@@ -237,13 +241,21 @@ void HookInstaller::Forget(uint64_t low, uint64_t high) {
 
 absl::Status HookInstaller::Patch() {
   const std::vector<size_t> unexpected = FindUnexpected(process_, changes_);
-  if (!unexpected.empty()) {
+  for (const size_t i : unexpected) {
+    const auto hook = hooks_.find(change_hooks_[i]);
+    if (hook != hooks_.end() && hook->second.sled) continue;
     return absl::FailedPreconditionError(
-        absl::StrCat("the code at ", absl::Hex(changes_[unexpected.front()].address),
+        absl::StrCat("the code at ", absl::Hex(changes_[i].address),
                      " is not what the file has; was the file replaced meanwhile?"));
   }
-  const absl::Status written = WriteText(process_, changes_);
-  if (written.ok()) Commit({});
+  std::vector<TextChange> expected;
+  for (size_t i = 0; i < changes_.size(); ++i) {
+    if (!std::binary_search(unexpected.begin(), unexpected.end(), i)) {
+      expected.push_back(changes_[i]);
+    }
+  }
+  const absl::Status written = WriteText(process_, expected);
+  if (written.ok()) Commit(unexpected);
   return written;
 }
 

@@ -68,7 +68,8 @@ class HookInstaller {
   void Forget(uint64_t low, uint64_t high);
 
   // Writes all prepared jumps into a process that is stopped in none of the functions; one that
-  // differs from the plan is an error before anything is changed.
+  // differs from the plan is an error before anything is changed. A sled that differs is left as it
+  // is, a failure: the program's XRay runtime rewrites its sleds before the entry point when asked.
   absl::Status Patch();
 
   // For a process that has run: what was prepared. The caller writes it in the stopped process and
@@ -89,6 +90,7 @@ class HookInstaller {
     PlacedStub stub;
     std::vector<uint8_t> original;
     std::vector<uint8_t> jump;
+    bool sled = false;
     bool live = false;
     bool noticed = false;  // its relocated code leads to a notice
   };

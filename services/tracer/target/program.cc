@@ -93,4 +93,12 @@ absl::StatusOr<std::string> ResolveProgram(absl::string_view name, absl::string_
   return path;
 }
 
+std::vector<std::string> OwnEnvironment() {
+  std::vector<std::string> environment;
+  for (char** variable = environ; *variable != nullptr; ++variable) {
+    environment.emplace_back(*variable);
+  }
+  return environment;
+}
+
 }  // namespace flightrec::target

@@ -19,6 +19,9 @@ namespace flightrec::target {
 absl::StatusOr<std::string> ResolveProgram(absl::string_view name, absl::string_view cwd,
                                            const std::vector<std::string>& env);
 
+// The environment of this process, "NAME=value" each.
+std::vector<std::string> OwnEnvironment();
+
 }  // namespace flightrec::target
 
 #endif  // SERVICES_TRACER_TARGET_PROGRAM_H_
