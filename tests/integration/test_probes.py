@@ -91,3 +91,53 @@ def test_probes__what_cannot_be_done__then_says_why_and_changes_nothing(laptop, 
     nobody = laptop.ask("probes", "--add=main")
     assert nobody.returncode == 1
     assert "nothing is being recorded" in nobody.stderr
+
+
+PLUGIN_COUNTS = {"PluginInit": 1, "PluginWork": 1, "PluginLeaf": 102, "PluginExit": 1}
+
+
+@pytest.fixture
+def plugin(target):
+    return target("libplugin.so")
+
+
+def test_library_loaded_later__pattern_names_it__then_hooked_from_its_first_call_on(laptop, target, plugin):
+    with laptop.recorded(target("plugin_host"), "-f", "HostLeaf", "-f", "libplugin.so:*") as program:
+        for _ in range(3):
+            assert program.tell(f"load {plugin}") == "plugin 200"
+            assert program.tell("unload") == "unloaded 0"
+        program.tell("call")
+    counts, footnote = laptop.counts()
+    assert counts == {"HostLeaf": 1000, **{name: 3 * calls for name, calls in PLUGIN_COUNTS.items()}}
+    assert "libplugin" not in footnote
+
+
+def test_library_loaded_later__at_another_place_every_time__then_hooked_every_time(laptop, target, plugin, tmp_path):
+    copies = []
+    for number in range(4):
+        copies.append(tmp_path / f"libplugin{number}.so")
+        copies[-1].write_bytes(pathlib.Path(plugin).read_bytes())
+    with laptop.recorded(target("plugin_host"), "-f", "libplugin*:PluginLeaf") as program:
+        for path in copies:
+            assert program.tell(f"load {path}") == "plugin 200"
+    # The last thing the program does is to end, with all four loaded.
+    assert laptop.counts()[0] == {"PluginLeaf": 4 * 102}
+
+
+def test_library_loaded_later__pattern_added_while_the_program_runs__then_hooked(laptop, target, plugin):
+    with laptop.recorded(target("plugin_host"), "-f", "main") as program:
+        program.tell(f"load {plugin}")
+        program.tell("unload")
+        added = laptop.ask("probes", "--add=libplugin.so:*", "--remove=libplugin.so:PluginWork")
+        assert added.returncode == 0, added.stderr
+        program.tell(f"load {plugin}")
+    counts, _ = laptop.counts()
+    assert counts == {"main": 1, "PluginInit": 1, "PluginLeaf": 102, "PluginExit": 1}
+
+
+def test_library_that_never_comes__then_program_runs_and_the_report_says_so(laptop, target):
+    with laptop.recorded(target("plugin_host"), "-f", "libnothing.so*:Foo", "-f", "HostLeaf") as program:
+        program.tell("call")
+    counts, footnote = laptop.counts()
+    assert counts == {"HostLeaf": 1000}
+    assert 'function pattern "libnothing.so*:Foo": no such library' in footnote

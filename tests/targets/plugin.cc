@@ -15,5 +15,5 @@ COUNTED uint64_t PluginWork(uint64_t times) {
 
 volatile uint64_t sink;
 
-__attribute__((constructor)) COUNTED void PluginInit() { sink = PluginLeaf(sink); }
-__attribute__((destructor)) COUNTED void PluginExit() { sink = PluginLeaf(sink); }
+COUNTED __attribute__((constructor)) void PluginInit() { sink = PluginLeaf(sink); }
+COUNTED __attribute__((destructor)) void PluginExit() { sink = PluginLeaf(sink); }

@@ -173,7 +173,8 @@ asm(R"(
 image_start:
   .long SlowEntry - image_start, SlowExit - image_start
   .long FindFde - image_start, FindObject - image_start
-  .long Notice - image_start, system_call - image_start
+  .long Notice - image_start, LibrariesChanged - image_start
+  .long system_call - image_start
   .long image_frames - image_start
 system_call:
   syscall

@@ -117,6 +117,7 @@ struct AgentState {
   uint64_t slot_count;
   uint64_t main_thread_stack_low;  // ThreadBlock bounds of the first thread
   uint64_t main_thread_stack_high;
+  uint64_t loader_state;  // int32_t*: r_state of the loader's r_debug; 0: no loader
   uint64_t region_count;
   Region regions[kMaxRegions];
 };
@@ -160,6 +161,7 @@ struct ImageHeader {
   uint32_t find_fde;
   uint32_t find_object;
   uint32_t notice;
+  uint32_t libraries_changed;
   uint32_t system_call;  // a SYSCALL instruction for threads that the tracer has stopped
   uint32_t frames;       // .eh_frame of the image, its end marked
 };

@@ -16,6 +16,7 @@ enum SystemCallNumber : int64_t {
   kSysGetpid = 39,
   kSysSigaltstack = 131,
   kSysGettid = 186,
+  kSysFutex = 202,
   kSysOpenat = 257,
   kSysProcessVmReadv = 310,
 };

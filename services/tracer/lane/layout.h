@@ -104,6 +104,13 @@ struct FileHeader {
   uint64_t free_slots[kMaxThreads / 64];
   // Atomic; written by the tracer (release) before a function beyond it can be called.
   uint32_t functions_in_use;  // of function_count
+  // How the program waits until the tracer has hooked the libraries it has just loaded. Atomic;
+  // request and answer are futex words.
+  uint32_t library_watch;     // 1: wait. Set by the tracer; 0 by a thread that found it gone
+  uint32_t library_request;   // threads count up (release)
+  uint32_t library_answer;    // tracer: the last request that is done (release)
+  uint32_t tracer_beat;       // the tracer counts up while it is there
+  uint32_t library_given_up;  // requests without an answer in time
   // Atomic, relaxed; starts of child processes by the function that makes them, and of other
   // programs in the place of this one.
   alignas(64) uint64_t children_fork;

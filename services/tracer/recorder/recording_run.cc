@@ -30,6 +30,7 @@ constexpr size_t kFunctionsPerTable = 1000;
 // Functions that can be hooked after the launch. Their counters take 8 bytes of address space each
 // and thread, memory only when hooked.
 constexpr uint32_t kSpareFunctions = 65536;
+constexpr size_t kMaxLibraryNotes = 20;
 
 void SetTimestamp(absl::Time time, google::protobuf::Timestamp* timestamp) {
   const timespec parts = absl::ToTimespec(time);
@@ -90,6 +91,7 @@ absl::Status RecordingRun::Launch(const LaunchSpec& spec) {
   options.lane_directory = environment_.lane_directory;
   options.limits = spec.limits;
   options.limits.spare_functions = kSpareFunctions;
+  options.watch_libraries = pattern->WantsLibraries();
   absl::StatusOr<symbols::Module> module = symbols::ReadModule(*path);
   if (!module.ok()) return module.status();
   options.module = std::make_shared<const symbols::Module>(*std::move(module));
@@ -99,6 +101,8 @@ absl::Status RecordingRun::Launch(const LaunchSpec& spec) {
     absl::StatusOr<ProgramPlan> plan = PlanProgram(modules, module, *pattern);
     if (!plan.ok()) return plan.status();
     probes_.Start(*pattern, *plan);
+    absl::MutexLock lock(&probes_mutex_);
+    modules_ = modules;
     return std::move(plan->modules);
   };
   absl::StatusOr<std::unique_ptr<target::TracedProcess>> program =
@@ -168,6 +172,60 @@ void RecordingRun::StartDrain() {
   }
   SendFunctions(probes_.functions());
   drain_->Start();
+  absl::MutexLock lock(&probes_mutex_);
+  WatchLibraries();
+}
+
+void RecordingRun::WatchLibraries() {
+  if (watching_ || !probes_.WantsLibraries()) return;
+  watching_ = true;
+  const absl::Status watch = program_->WatchLibraries([this] { LibrariesChanged(); });
+  absl::MutexLock lock(&mutex_);
+  if (!watch.ok()) NoteLibraries(watch);
+}
+
+void RecordingRun::NoteLibraries(const absl::Status& why) {
+  const std::string note =
+      absl::StrCat("functions of libraries loaded later are not hooked: ", why.message());
+  if (std::count(library_notes_.begin(), library_notes_.end(), note) == 0 &&
+      library_notes_.size() < kMaxLibraryNotes)
+    library_notes_.push_back(note);
+}
+
+void RecordingRun::LibrariesChanged() {
+  absl::MutexLock lock(&probes_mutex_);
+  if (probes_closed_) return;
+  const absl::Status followed = FollowLibraries();
+  if (followed.ok()) return;
+  absl::MutexLock state(&mutex_);
+  NoteLibraries(followed);
+}
+
+absl::Status RecordingRun::FollowLibraries() {
+  absl::StatusOr<std::vector<target::MappedModule>> mapped = program_->Modules();
+  if (!mapped.ok()) return mapped.status();
+  const auto among = [](const std::vector<target::MappedModule>& modules,
+                        const target::MappedModule& one) {
+    return std::any_of(modules.begin(), modules.end(), [&](const target::MappedModule& other) {
+      return other.path == one.path && other.base == one.base;
+    });
+  };
+  std::vector<target::MappedModule> loaded;
+  for (const target::MappedModule& module : *mapped) {
+    if (!among(modules_, module)) loaded.push_back(module);
+  }
+  for (const target::MappedModule& module : modules_) {
+    if (among(*mapped, module)) continue;
+    const size_t live = program_->ForgetCode(module.base, module.end);
+    absl::MutexLock lock(&mutex_);
+    functions_hooked_ = live;
+  }
+  modules_ = *std::move(mapped);
+  if (loaded.empty()) return absl::OkStatus();
+  absl::StatusOr<ProbeChange> change = probes_.PlanLibraries(loaded);
+  if (!change.ok()) return change.status();
+  return change->hooks.add.empty() && change->refused.empty() ? absl::OkStatus()
+                                                              : Make(*change).status();
 }
 
 void RecordingRun::SendFunctions(absl::Span<const trace::v1::Function> functions) {
@@ -229,8 +287,13 @@ absl::StatusOr<ProbeUpdate> RecordingRun::UpdateProbes(const std::vector<std::st
                             {{"recording", name_},
                              {"hooked", made->live},
                              {"stopped_us", absl::ToInt64Microseconds(made->stopped)}});
+  {
+    absl::MutexLock state(&mutex_);
+    probes_.Remember(add, remove);
+  }
+  if (!watching_) modules_ = *std::move(modules);
+  WatchLibraries();
   absl::MutexLock state(&mutex_);
-  probes_.Remember(add, remove);
   trace::v1::Completeness of_change;
   AddFailures(made->failures, probes_.functions(), of_change);
   ProbeUpdate update;
@@ -293,6 +356,7 @@ void RecordingRun::Finish(const absl::optional<target::Outcome>& outcome) {
     absl::MutexLock lock(&probes_mutex_);
     probes_closed_ = true;
   }
+  program_->StopLibraryWatch();
   {
     absl::MutexLock lock(&mutex_);
     Advance(RecordingState::kDraining);
@@ -365,6 +429,11 @@ void RecordingRun::UpdateCompleteness() {
   const std::vector<trace::v1::Refusal> refusals = probes_.refusals();
   *completeness.mutable_refusals() = {refusals.begin(), refusals.end()};
   for (const std::string& note : probes_.Notes()) completeness.add_notes(note);
+  for (const std::string& note : library_notes_) completeness.add_notes(note);
+  if (const uint32_t missed = program_->missed_library_changes(); missed > 0) {
+    completeness.add_notes(absl::StrCat(
+        missed, " times the program loaded libraries and did not wait until they were hooked"));
+  }
   AddFailures(failures_, probes_.functions(), completeness);
   AddChildren(reader_->process_starts(), program_->uncounted_starts(), completeness);
   completeness.set_still_recording(recording_.state() != trace::v1::RECORDING_STATE_SEALED);

@@ -78,6 +78,12 @@ class RecordingRun final : private drain::DrainSink {
   // Makes a planned change in the program.
   absl::StatusOr<target::HookChangeResult> Make(const ProbeChange& change)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(probes_mutex_);
+  // The program has loaded or unloaded libraries; its thread waits.
+  void LibrariesChanged();
+  absl::Status FollowLibraries() ABSL_EXCLUSIVE_LOCKS_REQUIRED(probes_mutex_);
+  void NoteLibraries(const absl::Status& why) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // From when a pattern could select functions of a later library.
+  void WatchLibraries() ABSL_EXCLUSIVE_LOCKS_REQUIRED(probes_mutex_);
   void SendFunctions(absl::Span<const trace::v1::Function> functions);
   void Describe(const LaunchSpec& spec);
   void StartDrain();
@@ -107,12 +113,17 @@ class RecordingRun final : private drain::DrainSink {
   // One change of the probes at a time; before mutex_.
   absl::Mutex probes_mutex_;
   bool probes_closed_ ABSL_GUARDED_BY(probes_mutex_) = false;
+  bool watching_ ABSL_GUARDED_BY(probes_mutex_) = false;
+  // As of the last plan.
+  std::vector<target::MappedModule> modules_ ABSL_GUARDED_BY(probes_mutex_);
 
   absl::Mutex mutex_;
   // Changed under both mutexes, so read under either.
   ProbeSet probes_;
   size_t functions_hooked_ ABSL_GUARDED_BY(mutex_) = 0;
   std::vector<target::HookFailure> failures_ ABSL_GUARDED_BY(mutex_);
+  // Libraries that could not be hooked, and why.
+  std::vector<std::string> library_notes_ ABSL_GUARDED_BY(mutex_);
   RecordingLife life_ ABSL_GUARDED_BY(mutex_);
   trace::v1::Recording recording_ ABSL_GUARDED_BY(mutex_);
   trace::v1::Process process_ ABSL_GUARDED_BY(mutex_);

@@ -134,6 +134,17 @@ absl::Status HookInstaller::AddUnwinder(const symbols::Module& module, uint64_t 
   return absl::OkStatus();
 }
 
+absl::Status HookInstaller::AddLoaderEvents(const symbols::Module& loader, uint64_t load_bias,
+                                            uint64_t function) {
+  const int64_t index = loader.FunctionAt(function - load_bias);
+  if (index < 0 || loader.functions[static_cast<size_t>(index)].offset != function - load_bias) {
+    return absl::NotFoundError(absl::StrCat("no function at ", absl::Hex(function), " of ",
+                                            loader.path, " says what is loaded"));
+  }
+  return AddQuestion(loader, load_bias, static_cast<uint32_t>(index),
+                     agent::GetImageHeader().libraries_changed, stub::Answer::kFunctionResult);
+}
+
 absl::Status HookInstaller::AddQuestion(const symbols::Module& module, uint64_t load_bias,
                                         uint32_t function, uint32_t agent_function,
                                         stub::Answer answer) {
@@ -141,7 +152,7 @@ absl::Status HookInstaller::AddQuestion(const symbols::Module& module, uint64_t 
   const auto plan = planner.PlanSite(function, patch::NamePolicy::kAllow);
   if (const auto* refusal = std::get_if<patch::Refusal>(&plan)) {
     return absl::FailedPreconditionError(absl::StrCat(
-        "exceptions cannot cross hooked functions: ", module.functions[function].symbol, " of ",
+        "the tracer cannot answer for its stubs there: ", module.functions[function].symbol, " of ",
         module.path, ": ", patch::ReasonSentence(refusal->reason), " ", refusal->detail));
   }
   const auto& site = std::get<patch::Site>(plan);
@@ -163,7 +174,6 @@ absl::Status HookInstaller::AddQuestion(const symbols::Module& module, uint64_t 
                       std::vector<uint8_t>(jump->begin(), jump->end()), relocated,
                       std::move(original->landmarks)});
   change_hooks_.push_back(0);
-  ++unwinders_;
   return absl::OkStatus();
 }
 

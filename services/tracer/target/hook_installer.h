@@ -61,6 +61,11 @@ class HookInstaller {
   absl::Status AddNotices(const symbols::Module& module, uint64_t load_bias,
                           std::vector<std::string>* uncounted);
 
+  // Prepares that threads which have loaded libraries wait for the tracer: `function` is the
+  // address that `loader` calls then.
+  absl::Status AddLoaderEvents(const symbols::Module& loader, uint64_t load_bias,
+                               uint64_t function);
+
   // Prepares to take out the hooks of these functions. Those without one are left out.
   void Remove(const absl::flat_hash_set<uint32_t>& function_indexes);
 
@@ -79,7 +84,6 @@ class HookInstaller {
 
   // Since the last time.
   std::vector<HookFailure> TakeFailures() { return std::exchange(failures_, {}); }
-  uint32_t unwinders() const { return unwinders_; }
   // Functions with a jump now.
   size_t live() const { return live_; }
 
@@ -124,7 +128,6 @@ class HookInstaller {
   std::vector<TextChange> changes_;
   std::vector<uint64_t> change_hooks_;
   std::vector<HookFailure> failures_;
-  uint32_t unwinders_ = 0;
   size_t live_ = 0;
 };
 

@@ -61,6 +61,8 @@ absl::StatusOr<EntryPoints> ReadEntryPoints(pid_t pid) {
     bytes->copy(reinterpret_cast<char*>(&item), sizeof(item), at);
     if (item.a_type == AT_ENTRY) entries.program = item.a_un.a_val;
     if (item.a_type == AT_BASE) entries.loader = item.a_un.a_val;
+    if (item.a_type == AT_PHDR) entries.headers = item.a_un.a_val;
+    if (item.a_type == AT_PHNUM) entries.header_count = item.a_un.a_val;
   }
   if (entries.program == 0) {
     return absl::NotFoundError(absl::StrCat("no entry point in ", path));

@@ -23,6 +23,8 @@ absl::StatusOr<std::string> ReadBootId();
 struct EntryPoints {
   uint64_t program = 0;  // AT_ENTRY
   uint64_t loader = 0;   // AT_BASE; 0 for a static program
+  uint64_t headers = 0;  // AT_PHDR, program headers in its memory
+  uint64_t header_count = 0;
 };
 absl::StatusOr<EntryPoints> ReadEntryPoints(pid_t pid);
 

@@ -40,6 +40,9 @@ class ProcessMemory {
   // The unwinder is told about stubs added this way. RESOURCE_EXHAUSTED beyond agent::kMaxRegions.
   absl::Status AddRegion(const agent::Region& region);
 
+  // Before Activate: where the loader keeps its state (target/loader_events.h).
+  void SetLoaderState(uint64_t address) { state_.loader_state = address; }
+
   // Last: the agent's state becomes what was added, and the thread finds the
   // unregistered block.
   absl::Status Activate();

@@ -1,6 +1,8 @@
 #include "services/tracer/target/traced_process.h"
 
 #include <errno.h>
+#include <limits.h>
+#include <linux/futex.h>
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
@@ -23,6 +25,7 @@
 #include "services/tracer/inject/spawn.h"
 #include "services/tracer/symbols/module_reader.h"
 #include "services/tracer/target/live_patch.h"
+#include "services/tracer/target/loader_events.h"
 #include "services/tracer/target/proc_files.h"
 #include "services/tracer/target/process_starts.h"
 
@@ -33,6 +36,10 @@ namespace {
 constexpr int kSettleMilliseconds = 1;
 constexpr int kNiceness = -10;
 constexpr int kEndCheckMilliseconds = 20;
+// A tenth of what the agent waits for at least, see agent/libraries.h.
+constexpr int kBeatMilliseconds = 100;
+// How soon a stop of the watching thread is seen.
+constexpr int64_t kWatchNanoseconds = 100'000'000;
 // Threads that register without a page fault.
 constexpr uint32_t kPreparedSlots = 64;
 constexpr unsigned long kHasFsgsbase = 1u << 1;  // in AT_HWCAP2
@@ -138,6 +145,7 @@ absl::StatusOr<std::unique_ptr<TracedProcess>> TracedProcess::Launch(LaunchOptio
 }
 
 TracedProcess::~TracedProcess() {
+  StopLibraryWatch();
   // No error to report: it may have ended already.
   Signal(SIGKILL).IgnoreError();
   if (tracer_.joinable()) tracer_.join();
@@ -177,7 +185,11 @@ void TracedProcess::ServeUntilEnd() {
   // Without a pidfd (a sandbox may forbid it) the end is asked for.
   const int idle = process >= 0 ? -1 : kEndCheckMilliseconds;
   while (info.si_pid == 0) {
-    poll(events, 2, threads_->Settle() ? idle : kSettleMilliseconds);
+    const bool watch = __atomic_load_n(&lane_->header().library_watch, __ATOMIC_RELAXED) != 0;
+    // Relaxed: all that counts is that it changes.
+    if (watch) __atomic_fetch_add(&lane_->header().tracer_beat, 1, __ATOMIC_RELAXED);
+    const int pause = watch ? kBeatMilliseconds : idle;
+    poll(events, 2, threads_->Settle() ? pause : kSettleMilliseconds);
     if ((events[1].revents & POLLIN) != 0) RunJobs();
     waitid(P_PID, identity_.pid, &info, WEXITED | WNOWAIT | WNOHANG);
   }
@@ -264,7 +276,7 @@ absl::Status TracedProcess::Start() {
       [this](const char* what, int64_t number, const std::vector<uint64_t>& arguments) {
         return CallInside(what, number, arguments);
       });
-  absl::Status status = Install(entries->loader);
+  absl::Status status = Install(*entries);
   if (status.ok()) status = process_->Detach();
   return status.ok() ? status : fail(status);
 }
@@ -280,7 +292,7 @@ absl::Status TracedProcess::CreateLane(size_t functions) {
   return absl::OkStatus();
 }
 
-absl::Status TracedProcess::Install(uint64_t loader) {
+absl::Status TracedProcess::Install(const EntryPoints& entries) {
   if (ListThreads(pid()).size() != 1) {
     return absl::FailedPreconditionError(
         absl::StrCat(options_.program,
@@ -314,8 +326,9 @@ absl::Status TracedProcess::Install(uint64_t loader) {
   if (status.ok()) {
     status = installer_->AddUnwinder(program, LoadBias(program, mapped->front().base));
   }
-  if (status.ok()) status = AddUnwinders(pid(), loader, *installer_);
+  if (status.ok()) status = AddUnwinders(pid(), entries.loader, *installer_);
   if (status.ok()) status = AddNotices(*plan, *mapped);
+  if (status.ok()) InstallLoaderEvents(entries);
   if (status.ok()) status = memory_->Activate();
   if (status.ok()) status = installer_->Patch();
   failures_ = installer_->TakeFailures();
@@ -417,8 +430,83 @@ absl::StatusOr<HookChangeResult> TracedProcess::ChangeHooks(const HookChange& ch
   return result;
 }
 
-void TracedProcess::ForgetCode(uint64_t low, uint64_t high) {
-  OnTracer([&] { installer_->Forget(low, high); });
+size_t TracedProcess::ForgetCode(uint64_t low, uint64_t high) {
+  size_t live = 0;
+  OnTracer([&] {
+    installer_->Forget(low, high);
+    live = installer_->live();
+  });
+  return live;
+}
+
+// Not being told of libraries is no reason not to record.
+void TracedProcess::InstallLoaderEvents(const EntryPoints& entries) {
+  loader_events_ = absl::FailedPreconditionError(absl::StrCat(
+      options_.program, " has no loader that tells when it loads libraries; is it static?"));
+  const absl::optional<LoaderEvents> events = FindLoaderEvents(*process_, entries);
+  const absl::StatusOr<std::vector<MappedModule>> modules = Modules();
+  if (!events.has_value() || !modules.ok()) return;
+  for (const MappedModule& mapped : *modules) {
+    if (events->function < mapped.base || events->function >= mapped.end) continue;
+    const absl::StatusOr<symbols::Module> loader = symbols::ReadModule(mapped.path);
+    loader_events_ = loader.status();
+    if (!loader.ok()) return;
+    loader_events_ =
+        installer_->AddLoaderEvents(*loader, LoadBias(*loader, mapped.base), events->function);
+  }
+  if (!loader_events_.ok()) return;
+  memory_->SetLoaderState(events->state);
+  // The program does not run yet.
+  lane_->header().library_watch = options_.watch_libraries ? 1 : 0;
+}
+
+absl::Status TracedProcess::WatchLibraries(std::function<void()> changed) {
+  if (!loader_events_.ok()) return loader_events_;
+  libraries_changed_ = std::move(changed);
+  __atomic_store_n(&lane_->header().library_watch, 1, __ATOMIC_RELEASE);
+  library_watch_ = std::thread([this] { ServeLibraries(); });
+  // The beats begin.
+  OnTracer([] {});
+  return absl::OkStatus();
+}
+
+void TracedProcess::StopLibraryWatch() {
+  {
+    absl::MutexLock lock(&mutex_);
+    stop_library_watch_ = true;
+  }
+  if (lane_ == nullptr) return;
+  lane::FileHeader& header = lane_->header();
+  __atomic_store_n(&header.library_watch, 0, __ATOMIC_RELEASE);
+  syscall(SYS_futex, &header.library_answer, FUTEX_WAKE, INT_MAX, nullptr, nullptr, 0);
+  if (library_watch_.joinable()) library_watch_.join();
+}
+
+uint32_t TracedProcess::missed_library_changes() const {
+  return __atomic_load_n(&lane_->header().library_given_up, __ATOMIC_RELAXED);
+}
+
+void TracedProcess::ServeLibraries() {
+  lane::FileHeader& header = lane_->header();
+  uint32_t done = 0;
+  const timespec pause = {0, kWatchNanoseconds};
+  while (true) {
+    {
+      absl::MutexLock lock(&mutex_);
+      if (stop_library_watch_) return;
+    }
+    // Acquire: pairs with the release of the thread that asks; the loader has finished.
+    const uint32_t request = __atomic_load_n(&header.library_request, __ATOMIC_ACQUIRE);
+    if (request == done) {
+      syscall(SYS_futex, &header.library_request, FUTEX_WAIT, request, &pause, nullptr, 0);
+      continue;
+    }
+    libraries_changed_();
+    done = request;
+    // Release: pairs with the acquire of the thread that waits; the hooks are there.
+    __atomic_store_n(&header.library_answer, done, __ATOMIC_RELEASE);
+    syscall(SYS_futex, &header.library_answer, FUTEX_WAKE, INT_MAX, nullptr, nullptr, 0);
+  }
 }
 
 Outcome TracedProcess::Wait() { return *WaitFor(absl::InfiniteDuration()); }

@@ -28,6 +28,7 @@
 #include "services/tracer/lane/lane_file.h"
 #include "services/tracer/symbols/module.h"
 #include "services/tracer/target/hook_installer.h"
+#include "services/tracer/target/proc_files.h"
 #include "services/tracer/target/process_memory.h"
 #include "services/tracer/target/thread_control.h"
 
@@ -64,6 +65,8 @@ struct LaunchOptions {
   PlanHooks plan;
   std::string lane_directory;  // an existing folder, on tmpfs
   lane::LaneLimits limits;
+  // Threads that load libraries wait until WatchLibraries has told what was loaded.
+  bool watch_libraries = false;
 };
 
 // One stop of the program changes at most this many functions.
@@ -121,8 +124,19 @@ class TracedProcess {
   absl::StatusOr<HookChangeResult> ChangeHooks(const HookChange& change);
   // What is mapped now, the main executable first.
   absl::StatusOr<std::vector<MappedModule>> Modules() const;
-  // The code of [low, high) was unmapped: nothing is restored there any more.
-  void ForgetCode(uint64_t low, uint64_t high);
+  // The code of [low, high) was unmapped: nothing is restored there any more. Returns the hooks
+  // that are left.
+  size_t ForgetCode(uint64_t low, uint64_t high);
+
+  // Calls `changed` on a thread of its own whenever the program has loaded or unloaded libraries,
+  // before code of new ones runs; the program's thread waits for it, at most as long as
+  // agent/libraries.h says. FAILED_PRECONDITION: the program has no loader that tells. Once.
+  absl::Status WatchLibraries(std::function<void()> changed);
+  // No call of `changed` runs or follows when it returns; the program does not wait any more. Not
+  // from `changed`.
+  void StopLibraryWatch();
+  // Changes of libraries for which the program did not get an answer in time.
+  uint32_t missed_library_changes() const;
 
   pid_t pid() const { return static_cast<pid_t>(identity_.pid); }
   const lane::ProcessIdentity& identity() const { return identity_; }
@@ -151,7 +165,9 @@ class TracedProcess {
                                       const std::vector<uint64_t>& arguments);
   absl::Status Start();
   // At the program's entry point.
-  absl::Status Install(uint64_t loader);
+  absl::Status Install(const EntryPoints& entries);
+  void InstallLoaderEvents(const EntryPoints& entries);
+  void ServeLibraries();
   absl::Status CreateLane(size_t functions);
   absl::Status AddNotices(const std::vector<ModuleHooks>& plan,
                           const std::vector<MappedModule>& mapped);
@@ -166,7 +182,10 @@ class TracedProcess {
   std::vector<HookFailure> failures_;
   std::vector<std::string> uncounted_starts_;
   std::thread tracer_;
-  int wake_ = -1;  // eventfd: there are jobs
+  int wake_ = -1;               // eventfd: there are jobs
+  absl::Status loader_events_;  // why changes of libraries are not told
+  std::function<void()> libraries_changed_;
+  std::thread library_watch_;
 
   // Of the tracing thread.
   std::unique_ptr<inject::RemoteProcess> process_;
@@ -178,6 +197,7 @@ class TracedProcess {
   absl::optional<absl::Status> started_ ABSL_GUARDED_BY(mutex_);
   absl::optional<Outcome> outcome_ ABSL_GUARDED_BY(mutex_);
   std::deque<Job*> jobs_ ABSL_GUARDED_BY(mutex_);
+  bool stop_library_watch_ ABSL_GUARDED_BY(mutex_) = false;
 };
 
 }  // namespace flightrec::target
