@@ -103,6 +103,9 @@ struct CallChunk {
   // the calls that never ended.
   std::vector<OpenCall> open_calls;
   std::vector<LostCalls> lost_before;
+  // Calls that a filter left out since the previous chunk was sealed. Only with
+  // kFeatureFiltered of format.h.
+  std::vector<LostCalls> filtered_before;
 
   bool operator==(const CallChunk&) const = default;
 };

@@ -55,6 +55,20 @@ absl::StatusCode CodeAfter(size_t offset, uint8_t value) {
 
 TEST(Codec, typical_chunk__decodes_to_itself) { ExpectSurvives(TypicalChunk()); }
 
+TEST(Codec, filtered_calls__decode_to_themselves) {
+  CallChunk chunk = TypicalChunk();
+  chunk.header.required_features = kFeatureFiltered;
+  ExpectSurvives(chunk);
+  chunk.filtered_before = {{71, 1'000'000'000}, {200, 1}};
+  ExpectSurvives(chunk);
+}
+
+TEST(Codec, filtered_calls_without_their_feature__then_invalid_argument) {
+  CallChunk chunk = TypicalChunk();
+  chunk.filtered_before = {{71, 5}};
+  EXPECT_EQ(EncodeCallChunk(chunk).status().code(), absl::StatusCode::kInvalidArgument);
+}
+
 TEST(Codec, full_chunk__decodes_to_itself_in_few_bytes_per_call) {
   CallChunk chunk = TypicalChunk(kMaxCallsPerChunk - 100);
   ExpectSurvives(chunk);

@@ -95,6 +95,19 @@ bool ReadLost(ByteReader& reader, const std::vector<uint64_t>& functions,
   return reader.ok();
 }
 
+bool ReadFiltered(ByteReader& reader, const ChunkHeader& header,
+                  const std::vector<uint64_t>& functions, std::vector<LostCalls>& filtered) {
+  filtered.clear();
+  if ((header.required_features & kFeatureFiltered) == 0) return true;
+  const uint64_t count = reader.ReadVarint();
+  // Each takes two bytes at least.
+  if (!reader.ok() || count > kMaxFilteredFunctionsPerChunk || count > reader.rest().size() / 2) {
+    return false;
+  }
+  filtered.resize(count);
+  return ReadLost(reader, functions, filtered);
+}
+
 absl::Status ReadDictionary(ByteReader& reader, const PayloadShape& shape, Scratch& scratch,
                             CallChunk& chunk) {
   scratch.functions.resize(shape.function_count);
@@ -108,6 +121,9 @@ absl::Status ReadDictionary(ByteReader& reader, const PayloadShape& shape, Scrat
   }
   if (!ReadLost(reader, scratch.functions, chunk.lost_before)) {
     return Malformed("lost calls");
+  }
+  if (!ReadFiltered(reader, chunk.header, scratch.functions, chunk.filtered_before)) {
+    return Malformed("filtered calls");
   }
   return absl::OkStatus();
 }

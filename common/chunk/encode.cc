@@ -74,6 +74,13 @@ absl::Status CheckEncodable(const CallChunk& chunk) {
   status.Update(CheckCount("open calls", chunk.open_calls.size(), kMaxOpenCallsPerChunk));
   status.Update(
       CheckCount("functions with lost calls", chunk.lost_before.size(), kMaxLostFunctionsPerChunk));
+  status.Update(CheckCount("functions with filtered calls", chunk.filtered_before.size(),
+                           kMaxFilteredFunctionsPerChunk));
+  if (!chunk.filtered_before.empty() && (chunk.header.required_features & kFeatureFiltered) == 0) {
+    status.Update(absl::InvalidArgumentError(
+        absl::StrCat("cannot encode filtered calls of ", chunk.filtered_before.size(),
+                     " functions without the feature bit for them")));
+  }
   status.Update(CheckColumns(chunk));
   return status;
 }
@@ -188,6 +195,10 @@ absl::StatusOr<std::string> EncodeCallChunk(const CallChunk& chunk, int compress
   AppendPaths(chunk.paths, functions, parent_index, references);
   AppendOpenCalls(chunk.open_calls, functions, references);
   AppendLost(chunk.lost_before, functions, references);
+  if ((chunk.header.required_features & kFeatureFiltered) != 0) {
+    AppendVarint(references, chunk.filtered_before.size());
+    AppendLost(chunk.filtered_before, functions, references);
+  }
   if (absl::Status status =
           CheckCount("functions", functions.functions().size(), kMaxFunctionsPerChunk);
       !status.ok()) {

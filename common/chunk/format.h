@@ -15,6 +15,7 @@ inline constexpr uint32_t kMaxPathsPerChunk = kMaxCallsPerChunk;
 inline constexpr uint32_t kMaxFunctionsPerChunk = kMaxPathsPerChunk;
 inline constexpr uint32_t kMaxOpenCallsPerChunk = 131072;
 inline constexpr uint32_t kMaxLostFunctionsPerChunk = 65536;
+inline constexpr uint32_t kMaxFilteredFunctionsPerChunk = kMaxLostFunctionsPerChunk;
 
 // Of the payload before compression; above the largest that the other limits
 // allow for calls, so that only dictionaries of absurd size are refused.
@@ -23,8 +24,9 @@ inline constexpr uint32_t kMaxPayloadBytes = uint32_t{8} << 20;
 inline constexpr uint8_t kMagic[8] = {'F', 'R', 'C', 'H', 'U', 'N', 'K', 0};
 inline constexpr uint16_t kFormatVersion = 1;
 
-// No feature has been needed yet: any bit is unknown.
-inline constexpr uint64_t kKnownFeatures = 0;
+// Bits of required_features. FILTERED: the payload has part 4a.
+inline constexpr uint64_t kFeatureFiltered = 1;
+inline constexpr uint64_t kKnownFeatures = kFeatureFiltered;
 
 inline constexpr uint32_t kFlagFinal = 1;
 inline constexpr uint32_t kKnownFlags = kFlagFinal;

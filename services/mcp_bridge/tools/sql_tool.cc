@@ -28,7 +28,7 @@ constexpr char kTables[] =
     "threads(thread_id, process_id, tid, ordinal, name), processes(process_id, pid, executable, "
     "command, host, start_ns, exit_code, signal), recordings(recording_id, state, start_ns, "
     "end_ns, "
-    "command), lost_calls(thread_id, function_id, calls)";
+    "command), lost_calls(thread_id, function_id, calls, filtered)";
 
 Json RenderInt(int64_t value) {
   const uint64_t size = value < 0 ? -static_cast<uint64_t>(value) : static_cast<uint64_t>(value);

@@ -168,13 +168,23 @@ absl::Status RecordingLoader::AppendCall(const SweptCall& call) {
   return calls_->EndRow();
 }
 
+absl::Status RecordingLoader::AppendUntimed(uint64_t function_id, uint64_t calls, bool filtered) {
+  lost_out_->Set<uint64_t>(0, current_thread_);
+  lost_out_->Set<uint64_t>(1, function_id);
+  if (function_id == 0) lost_out_->SetNull(1);
+  lost_out_->Set<uint64_t>(2, calls);
+  lost_out_->Set<bool>(3, filtered);
+  return lost_out_->EndRow();
+}
+
 absl::Status RecordingLoader::AppendLost() {
+  for (const auto& [function_id, calls] : current_->filtered()) {
+    if (absl::Status status = AppendUntimed(function_id, calls, true); !status.ok()) return status;
+    calls_filtered_ += calls;
+    filtered_functions_.insert(function_id);
+  }
   for (const auto& [function_id, calls] : current_->lost()) {
-    lost_out_->Set<uint64_t>(0, current_thread_);
-    lost_out_->Set<uint64_t>(1, function_id);
-    if (function_id == 0) lost_out_->SetNull(1);
-    lost_out_->Set<uint64_t>(2, calls);
-    if (absl::Status status = lost_out_->EndRow(); !status.ok()) return status;
+    if (absl::Status status = AppendUntimed(function_id, calls, false); !status.ok()) return status;
     calls_lost_ += calls;
     if (function_id != 0) lost_by_function_[function_id] += calls;
   }
@@ -209,6 +219,9 @@ absl::Status RecordingLoader::AppendUnlistedFunctions() {
   for (const auto& [function_id, calls] : lost_by_function_) {
     if (absl::Status status = add(function_id); !status.ok()) return status;
   }
+  for (const uint64_t function_id : filtered_functions_) {
+    if (absl::Status status = add(function_id); !status.ok()) return status;
+  }
   return absl::OkStatus();
 }
 
@@ -241,6 +254,7 @@ trace::v1::Completeness RecordingLoader::Completeness(const trace::v1::Recording
   result.set_calls_open(calls_open_);
   // The tracer also knows of calls whose chunks never arrived.
   result.set_calls_lost(std::max(result.calls_lost(), calls_lost_));
+  result.set_calls_filtered(std::max(result.calls_filtered(), calls_filtered_));
   const bool done = recording.state() == trace::v1::RECORDING_STATE_SEALED ||
                     recording.state() == trace::v1::RECORDING_STATE_FAILED;
   result.set_still_recording(!done);

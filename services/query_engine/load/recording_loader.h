@@ -51,6 +51,7 @@ class RecordingLoader {
   absl::Status FinishThread();
   absl::Status AppendCall(const SweptCall& call);
   absl::Status AppendLost();
+  absl::Status AppendUntimed(uint64_t function_id, uint64_t calls, bool filtered);
   absl::Status AppendPaths();
   absl::Status AppendUnlistedFunctions();
   absl::Status AppendRecording(const trace::v1::Recording& recording);
@@ -77,8 +78,10 @@ class RecordingLoader {
   uint64_t calls_timed_ = 0;
   uint64_t calls_open_ = 0;
   uint64_t calls_lost_ = 0;
+  uint64_t calls_filtered_ = 0;
   uint64_t missing_chunks_ = 0;
   std::map<uint64_t, uint64_t> lost_by_function_;
+  std::set<uint64_t> filtered_functions_;
 };
 
 }  // namespace flightrec::query_engine

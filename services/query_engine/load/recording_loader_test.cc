@@ -9,6 +9,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "common/chunk/format.h"
 #include "services/query_engine/engine/statement.h"
 #include "services/query_engine/load/thread_script.h"
 
@@ -130,6 +131,22 @@ TEST_F(RecordingLoaderTest, parent_lost__then_time_counts_against_the_grandparen
   EXPECT_THAT(Query("SELECT calls, calls_timed FROM rollup.functions WHERE function_id = 2"),
               ElementsAre("1 0"));
   EXPECT_EQ(completeness_.calls_lost(), 1u);
+}
+
+TEST_F(RecordingLoaderTest, calls_filtered__then_counted_and_not_called_lost) {
+  ThreadScript thread(7);
+  thread.Enter(0, kMain).Leave(100);
+  chunk::CallChunk chunk = thread.Seal(true);
+  chunk.header.required_features = chunk::kFeatureFiltered;
+  chunk.filtered_before = {{.function_id = kMain, .count = 2}, {.function_id = kRead, .count = 5}};
+  Add(chunk);
+  Finish();
+  EXPECT_THAT(Query("SELECT function_id, calls, filtered FROM lost_calls ORDER BY function_id"),
+              ElementsAre("1 2 true", "3 5 true"));
+  EXPECT_THAT(Query("SELECT function_id, calls, calls_timed FROM rollup.functions ORDER BY 1"),
+              ElementsAre("1 3 1", "3 5 0"));
+  EXPECT_EQ(completeness_.calls_filtered(), 7u);
+  EXPECT_EQ(completeness_.calls_lost(), 0u);
 }
 
 TEST_F(RecordingLoaderTest, calls_never_ended__then_are_open_and_counted) {

@@ -30,11 +30,11 @@ CREATE TABLE processes(
   start_ns BIGINT, exit_code INTEGER, signal INTEGER);
 CREATE TABLE recordings(
   recording_id VARCHAR, state VARCHAR, start_ns BIGINT, end_ns BIGINT, command VARCHAR);
-CREATE TABLE lost_calls(thread_id UBIGINT, function_id UBIGINT, calls UBIGINT);
+CREATE TABLE lost_calls(thread_id UBIGINT, function_id UBIGINT, calls UBIGINT, filtered BOOLEAN);
 )";
 
 // Sums that the views read instead of all calls. `calls` counts calls that
-// ended, that are open and that were lost; times are of those that ended.
+// ended, that are open, that were lost or filtered; times are of those that ended.
 inline constexpr char kCreateRollups[] = R"(
 CREATE TABLE rollup.functions AS
 WITH recorded AS (

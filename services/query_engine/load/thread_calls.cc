@@ -48,6 +48,9 @@ void ThreadCalls::AddLost(const chunk::CallChunk& chunk) {
     unknown -= std::min(unknown, lost.count);
   }
   if (unknown > 0) lost_[0] += unknown;
+  for (const chunk::LostCalls& left_out : chunk.filtered_before) {
+    filtered_[left_out.function_id] += left_out.count;
+  }
 }
 
 void ThreadCalls::KeepOpenCalls(const chunk::CallChunk& chunk) {

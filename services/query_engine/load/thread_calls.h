@@ -27,6 +27,8 @@ class ThreadCalls {
 
   // Calls without times by function; function 0 is "not known which".
   const absl::btree_map<uint64_t, uint64_t>& lost() const { return lost_; }
+  // Calls that a filter left out, by function.
+  const absl::btree_map<uint64_t, uint64_t>& filtered() const { return filtered_; }
   // Chunks that are missing between those that came.
   uint64_t missing_chunks() const { return missing_chunks_; }
 
@@ -40,6 +42,7 @@ class ThreadCalls {
   // As the latest chunk says; those that ended after all are among calls_.
   std::vector<SweptCall> open_;
   absl::btree_map<uint64_t, uint64_t> lost_;
+  absl::btree_map<uint64_t, uint64_t> filtered_;
   uint64_t next_chunk_ordinal_ = 0;
   uint64_t missing_chunks_ = 0;
 };
