@@ -80,6 +80,13 @@ int64_t ToDurationNs(const Calibration& calibration, uint64_t ticks) {
   return Saturate(static_cast<__int128>(ns));
 }
 
+uint64_t ToTicks(const Calibration& calibration, int64_t duration_ns) {
+  const unsigned __int128 scaled = static_cast<unsigned __int128>(duration_ns) << 32;
+  const unsigned __int128 ticks =
+      (scaled + calibration.ns_per_tick_q32 - 1) / calibration.ns_per_tick_q32;
+  return ticks > UINT64_MAX ? UINT64_MAX : static_cast<uint64_t>(ticks);
+}
+
 ClockSample ReadClockSample() {
   ClockSample best = ReadOnce();
   for (int i = 1; i < kCalibrationReads; ++i) {

@@ -35,6 +35,9 @@ int64_t ToEpochNs(const Calibration& calibration, uint64_t ticks);
 // Length of `ticks` in nanoseconds, rounded down. Saturates.
 int64_t ToDurationNs(const Calibration& calibration, uint64_t ticks);
 
+// Ticks that take at least `duration_ns`, which is not negative. Saturates.
+uint64_t ToTicks(const Calibration& calibration, int64_t duration_ns);
+
 // Raw TSC of this CPU, unordered with the instructions around it.
 uint64_t ReadTicks();
 

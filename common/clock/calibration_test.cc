@@ -60,6 +60,15 @@ TEST(Calibration, known_samples__give_rate_and_uncertainty) {
   EXPECT_EQ(calibration->uncertainty_ns, 11u);
 }
 
+TEST(Calibration, duration__is_rounded_up_to_ticks) {
+  const Calibration third = {.ns_per_tick_q32 = (uint64_t{3} << 32) + 1};
+  EXPECT_EQ(ToTicks(third, 0), 0u);
+  EXPECT_EQ(ToTicks(third, 1), 1u);
+  EXPECT_EQ(ToTicks(third, 3), 1u);
+  EXPECT_EQ(ToTicks(third, 4), 2u);
+  EXPECT_EQ(ToTicks({.ns_per_tick_q32 = 1}, INT64_MAX), UINT64_MAX);
+}
+
 TEST(Calibration, clock_that_stands_still__is_refused) {
   const ClockSample sample = {
       .ticks_before = 100, .ticks_after = 140, .epoch_ns = 7'000, .monotonic_ns = 50};

@@ -19,6 +19,8 @@ constexpr absl::string_view kTrapShortFunctions = "--trap_short_functions";
 // What a tracer takes.
 constexpr int kMaxThreads = 1024;
 constexpr int64_t kMaxLaneBytes = int64_t{256} << 20;
+constexpr absl::Duration kMaxMinDuration = absl::Hours(1);
+constexpr int64_t kMaxFilterDepth = UINT32_MAX;
 
 const std::map<std::string, Command>& Commands() {
   static const auto* const commands = new std::map<std::string, Command>{
@@ -40,6 +42,23 @@ absl::Status ParseOutput(absl::string_view value, CommandLine& line) {
     line.output = OutputFormat::kJson;
   } else {
     return absl::InvalidArgumentError(absl::StrCat("--output=", value, ": use table, tsv or json"));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ParseClock(absl::string_view value, CommandLine& line) {
+  if (value != "exact" && value != "coarse") {
+    return absl::InvalidArgumentError(absl::StrCat("--clock=", value, ": use exact or coarse"));
+  }
+  line.coarse_clock = value == "coarse";
+  return absl::OkStatus();
+}
+
+absl::Status ParseMinDuration(absl::string_view value, CommandLine& line) {
+  if (!absl::ParseDuration(value, &line.min_duration) || line.min_duration < absl::ZeroDuration() ||
+      line.min_duration > kMaxMinDuration) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "--min_duration=", value, ": use a time with its unit, such as 500ns or 1us, up to 1h"));
   }
   return absl::OkStatus();
 }
@@ -91,6 +110,14 @@ std::map<std::string, Setter> Setters(CommandLine& line) {
           {"--function", list(line.patterns)},
           {"--add", list(line.add_patterns)},
           {"--remove", list(line.remove_patterns)},
+          {"--thread", list(line.thread_names)},
+          {"--clock", [&line](absl::string_view value) { return ParseClock(value, line); }},
+          {"--min_duration",
+           [&line](absl::string_view value) { return ParseMinDuration(value, line); }},
+          {"--filter_depth",
+           [&line](absl::string_view value) {
+             return ParseNumber("--filter_depth", value, kMaxFilterDepth, line.filter_depth);
+           }},
           {"--output", [&line](absl::string_view value) { return ParseOutput(value, line); }},
           {"--limit",
            [&line](absl::string_view value) {
@@ -237,6 +264,10 @@ std::string HelpText() {
 RECORDING is @latest (the default) or an id from `flightrec recordings`.
 
   -f, --function=PATTERN   which functions; may be repeated; several are separated by commas
+  --clock=exact|coarse     coarse: times from a clock that ticks about every 0.1 ms; a call costs less
+  --min_duration=1us       leave out calls shorter than this; like the next two: left out calls are counted
+  --filter_depth=N         leave out calls with N recorded calls around them
+  --thread=GLOB            leave out threads with other names; may be repeated
   --add=PATTERN, --remove=PATTERN   functions to hook from now on, or no longer; may be repeated
   --trap_short_functions   hook functions too short for a jump by a trap: not possible yet, refused
   --output=table|tsv|json  how answers are printed

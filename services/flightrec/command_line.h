@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "absl/types/span.h"
 
 namespace flightrec::cli {
@@ -49,6 +50,11 @@ struct CommandLine {
   // The tracer's limits, 0 = default.
   int max_threads = 0;
   int64_t lane_bytes = 0;
+  // Which calls of the program get a record; 0 and none = all.
+  absl::Duration min_duration;
+  int64_t filter_depth = 0;
+  std::vector<std::string> thread_names;
+  bool coarse_clock = false;
 };
 
 // INVALID_ARGUMENT names the word that is wrong and how it should be. `default_store` is used

@@ -39,6 +39,17 @@ TEST(CommandLine, run_without_dashes__then_flags_after_the_program_are_the_progr
   EXPECT_TRUE(line->patterns.empty());
 }
 
+TEST(CommandLine, filters_and_clock__then_taken) {
+  absl::StatusOr<CommandLine> line =
+      Parse({"run", "--clock=coarse", "--min_duration=1.5us", "--filter_depth=7", "--thread=io-*",
+             "--thread=main", "ls"});
+  ASSERT_TRUE(line.ok()) << line.status();
+  EXPECT_TRUE(line->coarse_clock);
+  EXPECT_EQ(line->min_duration, absl::Nanoseconds(1500));
+  EXPECT_EQ(line->filter_depth, 7);
+  EXPECT_THAT(line->thread_names, ElementsAre("io-*", "main"));
+}
+
 TEST(CommandLine, sql_without_a_recording__then_asks_the_latest) {
   absl::StatusOr<CommandLine> line = Parse({"sql", "SELECT 1"});
   ASSERT_TRUE(line.ok()) << line.status();
@@ -62,6 +73,10 @@ TEST(CommandLine, wrong_words__then_says_which_and_how) {
   EXPECT_THAT(Error({"report", "--output=xml"}), HasSubstr("--output=xml: use table, tsv or json"));
   EXPECT_THAT(Error({"report", "--limit=0"}), HasSubstr("--limit=0: use a whole number from 1"));
   EXPECT_THAT(Error({"run", "--max_threads=1025", "ls"}), HasSubstr("from 1 to 1024"));
+  EXPECT_THAT(Error({"run", "--clock=fast", "ls"}), HasSubstr("use exact or coarse"));
+  EXPECT_THAT(Error({"run", "--min_duration=-1us", "ls"}), HasSubstr("such as 500ns"));
+  EXPECT_THAT(Error({"run", "--min_duration=5", "ls"}), HasSubstr("such as 500ns"));
+  EXPECT_THAT(Error({"run", "--filter_depth=0", "ls"}), HasSubstr("from 1 to 4294967295"));
   EXPECT_THAT(Error({"run", "--lane_bytes=536870912", "ls"}), HasSubstr("from 1 to 268435456"));
   EXPECT_THAT(Error({"report", "--limit"}), HasSubstr("--limit: its value is missing"));
   EXPECT_THAT(Error({"report", "--colour=on"}), HasSubstr("'--colour=on' is not a flag"));

@@ -22,6 +22,14 @@ namespace {
 constexpr absl::Duration kLaunchDeadline = absl::Minutes(2);
 constexpr int64_t kWatchIntervalNanos = 500'000'000;
 
+void SetFilter(const CommandLine& line, capture::v1::CallFilter& filter) {
+  const timespec min_duration = absl::ToTimespec(line.min_duration);
+  filter.mutable_min_duration()->set_seconds(min_duration.tv_sec);
+  filter.mutable_min_duration()->set_nanos(static_cast<int32_t>(min_duration.tv_nsec));
+  filter.set_max_depth(static_cast<uint32_t>(line.filter_depth));
+  *filter.mutable_thread_names() = {line.thread_names.begin(), line.thread_names.end()};
+}
+
 absl::StatusOr<capture::v1::LaunchResponse> Launch(capture::v1::CaptureService::Stub& capture,
                                                    const CommandLine& line) {
   capture::v1::LaunchRequest request;
@@ -30,6 +38,9 @@ absl::StatusOr<capture::v1::LaunchResponse> Launch(capture::v1::CaptureService::
   request.mutable_probes()->set_trap_short_functions(line.trap_short_functions);
   request.mutable_limits()->set_threads(line.max_threads);
   request.mutable_limits()->set_lane_bytes(line.lane_bytes);
+  SetFilter(line, *request.mutable_filter());
+  request.set_clock_mode(line.coarse_clock ? capture::v1::CLOCK_MODE_COARSE
+                                           : capture::v1::CLOCK_MODE_EXACT);
   grpc::ClientContext context;
   rpc::SetDeadline(context, kLaunchDeadline);
   capture::v1::LaunchResponse launched;

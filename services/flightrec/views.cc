@@ -124,6 +124,10 @@ std::string DescribeCompleteness(const trace::v1::Completeness& completeness) {
         GroupDigits(completeness.calls_too_deep()),
         " calls were nested deeper than the depth limit and passed through unrecorded"));
   }
+  if (completeness.calls_filtered() > 0) {
+    sentences.push_back(absl::StrCat(GroupDigits(completeness.calls_filtered()),
+                                     " calls were filtered out and counted"));
+  }
   if (completeness.children_not_traced() > 0) {
     sentences.push_back(DescribeChildren(completeness));
   }

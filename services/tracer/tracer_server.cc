@@ -25,7 +25,7 @@ std::string HostName() {
 RecordingEnvironment MakeEnvironment(const TracerConfig& config,
                                      const clock::Calibration& calibration,
                                      ids::UlidGenerator* ulids, ingest::IngestClient* ingest,
-                                     log::Logger* logger) {
+                                     lane::ClockPublisher* coarse_clock, log::Logger* logger) {
   RecordingEnvironment environment;
   environment.lane_directory = config.state_directory;
   environment.host = HostName();
@@ -33,6 +33,7 @@ RecordingEnvironment MakeEnvironment(const TracerConfig& config,
   environment.flush_deadline = config.flush_deadline;
   environment.calibration = calibration;
   environment.clock = &clock::RealClock();
+  environment.coarse_clock = coarse_clock;
   environment.ulids = ulids;
   environment.ingest = ingest;
   environment.logger = logger;
@@ -80,8 +81,8 @@ TracerServer::TracerServer(const FinalizedTracerConfig& config,
       ingest_(ingest::v1::IngestService::NewStub(backend),
               MakeIngestOptions(config.config(), ulids_), clock::RealClock(), ingest_random_,
               *logger),
-      recorder_(std::make_unique<Recorder>(
-          MakeEnvironment(config.config(), calibration, &ulids_, &ingest_, logger))),
+      recorder_(std::make_unique<Recorder>(MakeEnvironment(config.config(), calibration, &ulids_,
+                                                           &ingest_, &coarse_clock_, logger))),
       service_(recorder_.get(), config.config().limits),
       server_(config.server(), "tracer", logger, registry) {}
 

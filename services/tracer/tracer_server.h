@@ -14,6 +14,7 @@
 #include "common/metrics/registry.h"
 #include "common/rpc/server.h"
 #include "services/tracer/ingest/ingest_client.h"
+#include "services/tracer/lane/clock_publisher.h"
 #include "services/tracer/recorder/recorder.h"
 #include "services/tracer/tracer_config.h"
 #include "services/tracer/tracer_service.h"
@@ -49,6 +50,7 @@ class TracerServer {
   // Of the stream's thread.
   absl::BitGen ingest_random_;
   ingest::IngestClient ingest_;
+  lane::ClockPublisher coarse_clock_;
   std::unique_ptr<Recorder> recorder_;
   TracerService service_;
   rpc::Server server_;

@@ -9,6 +9,7 @@
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "common/rpc/status.h"
+#include "services/tracer/agent/state.h"
 #include "services/tracer/recorder/dry_run.h"
 #include "services/tracer/target/program.h"
 
@@ -20,6 +21,7 @@ constexpr absl::Duration kMinWatchInterval = absl::Milliseconds(10);
 constexpr absl::Duration kMaxWatchInterval = absl::Minutes(1);
 // How soon a watcher notices that its client has gone.
 constexpr absl::Duration kCancellationCheck = absl::Milliseconds(200);
+constexpr absl::Duration kMaxMinDuration = absl::Hours(1);
 constexpr int kDefaultPage = 50;
 constexpr int kMaxPage = 1000;
 
@@ -34,6 +36,41 @@ absl::Status RefuseTraps(const capture::v1::ProbeSelection& probes) {
       "trap_short_functions: a trap in a thread that blocks SIGTRAP would end the program; leave "
       "it "
       "out, functions too short for a jump are listed as TOO_SHORT");
+}
+
+absl::Status ReadFilter(const capture::v1::CallFilter& filter, LaunchSpec& spec) {
+  constexpr size_t kLongest = agent::kMaxThreadGlobBytes - 1;
+  spec.min_duration = absl::Seconds(filter.min_duration().seconds()) +
+                      absl::Nanoseconds(filter.min_duration().nanos());
+  if (spec.min_duration < absl::ZeroDuration() || spec.min_duration > kMaxMinDuration) {
+    return rpc::InvalidField(
+        "filter.min_duration",
+        absl::StrCat(absl::FormatDuration(spec.min_duration), ": use 0 to 1h"));
+  }
+  spec.max_depth = filter.max_depth();
+  spec.thread_names = Strings(filter.thread_names());
+  if (spec.thread_names.size() > agent::kMaxThreadGlobs) {
+    return rpc::InvalidField("filter.thread_names",
+                             absl::StrCat(spec.thread_names.size(), " names: use at most ",
+                                          agent::kMaxThreadGlobs, ", with * for more"));
+  }
+  for (const std::string& name : spec.thread_names) {
+    if (name.empty() || name.size() > kLongest || name.find('\0') != std::string::npos) {
+      return rpc::InvalidField("filter.thread_names",
+                               absl::StrCat("'", name, "': use 1 to ", kLongest, " characters"));
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ReadClockMode(capture::v1::ClockMode mode, LaunchSpec& spec) {
+  if (!capture::v1::ClockMode_IsValid(mode)) {
+    return rpc::InvalidField("clock_mode", absl::StrCat(static_cast<int>(mode),
+                                                        ": use CLOCK_MODE_EXACT or "
+                                                        "CLOCK_MODE_COARSE"));
+  }
+  spec.coarse_clock = mode == capture::v1::CLOCK_MODE_COARSE;
+  return absl::OkStatus();
 }
 
 absl::StatusOr<LaunchSpec> ToSpec(const capture::v1::LaunchRequest& request,
@@ -62,6 +99,9 @@ absl::StatusOr<LaunchSpec> ToSpec(const capture::v1::LaunchRequest& request,
     if (!recording.ok()) return rpc::InvalidField("recording_id", recording.status().message());
     spec.recording = *recording;
   }
+  absl::Status read = ReadFilter(request.filter(), spec);
+  if (read.ok()) read = ReadClockMode(request.clock_mode(), spec);
+  if (!read.ok()) return read;
   return spec;
 }
 

@@ -55,6 +55,54 @@ def test_sample__every_function_hooked__then_counts_in_report_and_sql_are_exact(
     assert by_sql == by_report
 
 
+def calls_by_report(flightrec):
+    rows = tsv(flightrec("report", "--output=tsv", "--limit=100000", "@latest").stdout)
+    return [(short_name(row["function"]), int(row["calls"])) for row in rows]
+
+
+@pytest.mark.parametrize("filters", [["--min_duration=1h"], ["--filter_depth=2"], ["--thread=nobody"]])
+def test_filter__leaves_calls_out__then_they_are_counted_and_not_called_lost(flightrec, target, sample_counts, filters):
+    recorded = flightrec("run", *filters, "--", target("sample"))
+    assert recorded.returncode == 0, recorded.stderr
+    assert re.search(r"[\d,]+ calls were filtered out and counted", recorded.stderr), recorded.stderr
+    by_report = calls_by_report(flightrec)
+    assert {name: dict(by_report).get(name) for name in sample_counts} == sample_counts
+    report = flightrec("report", "@latest")
+    words = report.stdout + report.stderr
+    assert "filtered out and counted" in words and "a lane or the spool was full" not in words
+    rows = tsv(flightrec("sql", "--output=tsv", "SELECT count(*) AS rows, coalesce(max(depth), 0) AS deepest FROM calls").stdout)
+    assert int(rows[0]["deepest"]) <= 1
+    filtered = tsv(flightrec("sql", "--output=tsv", "SELECT sum(calls) AS calls FROM lost_calls WHERE filtered").stdout)
+    assert int(rows[0]["rows"]) + int(filtered[0]["calls"]) == sum(calls for _, calls in by_report)
+
+
+def test_thread_filter__name_of_the_program__then_its_first_thread_alone_is_recorded(flightrec, target):
+    recorded = flightrec("run", "--thread=flightrec-test-no-thread", "--thread=sampl?", "--", target("sample"))
+    assert recorded.returncode == 0, recorded.stderr
+    names = {row["name"] for row in tsv(flightrec("sql", "--output=tsv", "SELECT DISTINCT f.name FROM calls JOIN functions f USING (function_id)").stdout)}
+    assert "main" in names
+
+
+def test_coarse_clock__then_counts_are_exact_and_calls_lie_within_their_parents(flightrec, target, sample_counts):
+    recorded = flightrec("run", "--clock=coarse", "--", target("sample"))
+    assert recorded.returncode == 0, recorded.stderr
+    by_report = dict(calls_by_report(flightrec))
+    assert {name: by_report.get(name) for name in sample_counts} == sample_counts
+    rows = tsv(flightrec("sql", "--output=tsv", """
+        SELECT count(*) AS children, count(*) FILTER (c.start_ns < p.start_ns OR
+          c.start_ns + c.duration_ns > p.start_ns + p.duration_ns) AS outside
+        FROM calls c JOIN calls p ON c.thread_id = p.thread_id AND c.parent_call_id = p.call_id""").stdout)
+    assert int(rows[0]["children"]) > 0 and rows[0]["outside"] == "0"
+
+
+@pytest.mark.parametrize("flag, named", [
+    ("--thread=" + "x" * 40, "filter.thread_names"), ("--min_duration=-5us", "--min_duration"), ("--clock=sundial", "--clock")])
+def test_bad_filter__then_error_names_it(flightrec, target, flag, named):
+    failed = flightrec("run", flag, "--", target("sample"))
+    assert failed.returncode != 0
+    assert named in failed.stderr
+
+
 def test_cold_parts__run__then_no_function_is_named_after_a_compiler_made_part(flightrec, target):
     assert flightrec("run", "--", target("cold_parts")).returncode == 0
     names = [row["function"] for row in tsv(flightrec("report", "--output=tsv").stdout)]

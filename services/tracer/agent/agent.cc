@@ -32,7 +32,7 @@ ShadowEntry* Push(const AgentState& state, ThreadBlock& block, const StubDescrip
   shared->function_index = stub.function_index;
   shared->ordinal_low = static_cast<uint32_t>(ordinal);
   // Release: the tracer takes an entry with a start for complete.
-  __atomic_store_n(&shared->start_ticks, ReadTicks(), __ATOMIC_RELEASE);
+  __atomic_store_n(&shared->start_ticks, ReadTicks(state), __ATOMIC_RELEASE);
   return entry;
 }
 
@@ -91,6 +91,10 @@ extern "C" ShadowEntry* SlowEntry(const AgentState* state, const StubDescriptor*
   }
   if (!lane::IsActive(*Control(*block))) Announce(*state, *block);
   PopDead(*state, *block, slot);
+  if (IsFiltered(*state, *block)) {
+    CountFiltered(*state, *block, stub->function_index);
+    return nullptr;
+  }
   if (block->top >= block->shadow_limit && !GrowShadow(*state, *block)) {
     CountDrop(*state, *block, stub->function_index, &Control(*block)->dropped_depth);
     return nullptr;

@@ -3,6 +3,7 @@
 #include "common/path/path.h"
 #include "services/tracer/agent/system_call.h"
 #include "services/tracer/agent/thread.h"
+#include "services/tracer/agent/thread_name.h"
 #include "services/tracer/lane/slot_registry.h"
 
 namespace flightrec::agent {
@@ -37,6 +38,17 @@ inline void PrefetchToWrite(const void* address) {
   asm volatile("prefetchw %0" : : "m"(*static_cast<const char*>(address)));
 }
 
+// The tracer looks at the name again and again; this decides until it does.
+void SetCallLimit(const AgentState& state, const ThreadBlock& block) {
+  lane::SlotControl* control = Control(block);
+  const bool limited = state.max_depth != 0 && state.max_depth < state.shadow_entries;
+  control->own_call_limit =
+      limited ? block.shadow_base + (state.max_depth + 1) * sizeof(ShadowEntry) : ~uint64_t{0};
+  // Relaxed: nobody else looks at the slot before it is active.
+  __atomic_store_n(&control->call_limit, IsMutedByName(state) ? 0 : control->own_call_limit,
+                   __ATOMIC_RELAXED);
+}
+
 // What the thread touches from here to the end of its first call: a dozen lines of six pages that
 // no cache has, which together cost little more than one of them.
 void Prefetch(const AgentState& state, uint64_t slot, const ThreadBlock* block) {
@@ -58,6 +70,10 @@ bool FillSlot(const AgentState& state, uint64_t slot, ThreadBlock& block, uint64
   const uint64_t base = state.slots + slot * state.slot_bytes;
   // Control page and drop counters. Reading them in a file hole would take memory too.
   if (block.control == 0 && !Populate(base, state.drops_offset + state.drops_bytes)) return false;
+  if (block.control == 0 && state.filtered_offset != 0 &&
+      !Populate(base + state.filtered_offset, state.drops_bytes)) {
+    return false;
+  }
   block.control = base;
   lane::SlotControl* control = Control(block);
   lane::BeginSlot(control);
@@ -76,6 +92,7 @@ bool FillSlot(const AgentState& state, uint64_t slot, ThreadBlock& block, uint64
   // In its first lap the ring ends where its memory does.
   block.ring_limit =
       control->ring_populated < state.ring_bytes ? Min(limit, control->ring_populated) : limit;
+  if (state.limits_calls != 0) SetCallLimit(state, block);
   block.next_ordinal = 1;
   block.kind = kRegistered;
   block.stack_low = stack;
@@ -89,8 +106,9 @@ bool FillSlot(const AgentState& state, uint64_t slot, ThreadBlock& block, uint64
 ThreadBlock* Refuse(const AgentState& state, uint64_t thread_pointer, uint64_t releases,
                     uint64_t* count) {
   constexpr uint64_t kScatter = 0x9E3779B97F4A7C15u;
-  constexpr int kIndexShift = 64 - 10;
-  static_assert(kRefusedBlocks == 1u << 10);
+  // The first ones, whose tids the tracer sees.
+  constexpr int kIndexShift = 64 - 9;
+  static_assert(lane::kMaxRefusedTids == 1u << 9);
   ThreadBlock* own = CurrentBlock();
   if (own->kind == kRefused && own->owner == thread_pointer) {
     own->releases = releases;
@@ -119,7 +137,7 @@ ThreadBlock* Refuse(const AgentState& state, uint64_t thread_pointer, uint64_t r
 }
 
 void Activate(const AgentState& state, const ThreadBlock& block, uint32_t tid) {
-  lane::ActivateSlot(Header(state), Control(block), tid, block.owner, ReadTicks());
+  lane::ActivateSlot(Header(state), Control(block), tid, block.owner, ReadTicks(state));
 }
 
 void LeaveRefused(const AgentState& state, ThreadBlock* block) {

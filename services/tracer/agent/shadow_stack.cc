@@ -129,7 +129,13 @@ void Record(const AgentState& state, ThreadBlock& block, ShadowEntry* entry,
 void Retire(const AgentState& state, ThreadBlock& block, ShadowEntry* entry, uint64_t end_ticks,
             uint64_t slot_value) {
   lane::OpenCallEntry* shared = Shared(state, entry);
-  if (shared->start_ticks != 0) {
+  if (shared->start_ticks != 0 && end_ticks - shared->start_ticks < state.min_duration_ticks) {
+    // Over before it is counted, as in the stub.
+    const uint32_t function_index = shared->function_index;
+    __atomic_store_n(&shared->start_ticks, 0, __ATOMIC_RELAXED);
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    CountFiltered(state, block, function_index);
+  } else if (shared->start_ticks != 0) {
     const lane::CallRecord record = Finished(*shared, end_ticks);
     const lane::Ring ring = RingOf(state, block);
     // Relaxed: only this thread writes the head.
@@ -183,7 +189,7 @@ ShadowEntry* FindBySlot(uint64_t shadow_base, uint64_t top, uint64_t slot) {
 }
 
 void PopDead(const AgentState& state, ThreadBlock& block, uint64_t slot) {
-  const uint64_t now = ReadTicks();
+  const uint64_t now = ReadTicks(state);
   ShadowEntry* root = At(block.shadow_base);
   while (At(block.top) - 1 > root) {
     ShadowEntry* entry = At(block.top) - 1;

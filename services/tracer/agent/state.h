@@ -16,6 +16,8 @@ namespace flightrec::agent {
 
 inline constexpr uint32_t kMaxRegions = 1024;
 inline constexpr uint32_t kRefusedBlocks = 1024;
+inline constexpr uint32_t kMaxThreadGlobs = 16;
+inline constexpr uint32_t kMaxThreadGlobBytes = 32;  // the 0 at the end included
 // Memory of shared shadow and ring is taken in steps of this, by the thread
 // that needs it: a full tmpfs then is an error code and not a SIGBUS.
 inline constexpr uint64_t kPopulateBytes = 64 * 1024;
@@ -109,7 +111,8 @@ struct AgentState {
   uint64_t slot_bytes;  // also the distance of two private shadow stacks
   uint64_t shadows;     // ShadowEntry*: private shadow stack of slot 0
   uint64_t drops_offset;
-  uint64_t drops_bytes;  // of functions hooked at launch; later ones have memory in every slot
+  uint64_t drops_bytes;  // and of filtered counters; of functions hooked at launch; later ones have
+                         // memory in every slot
   uint64_t shadow_offset;
   uint64_t ring_offset;
   uint64_t ring_bytes;
@@ -117,7 +120,15 @@ struct AgentState {
   uint64_t slot_count;
   uint64_t main_thread_stack_low;  // ThreadBlock bounds of the first thread
   uint64_t main_thread_stack_high;
-  uint64_t loader_state;  // int32_t*: r_state of the loader's r_debug; 0: no loader
+  uint64_t loader_state;        // int32_t*: r_state of the loader's r_debug; 0: no loader
+  uint64_t clock_line;          // FileHeader::clock_ticks; 0: times are read from the TSC
+  uint64_t min_duration_ticks;  // shorter calls are counted only
+  uint64_t limits_calls;        // not 0: SlotControl::call_limit is obeyed
+  uint64_t max_depth;           // calls around a recorded one, at most this - 1; 0: no limit
+  uint64_t filtered_offset;     // in a slot
+  // A thread whose name matches none is muted; no globs: all threads are recorded.
+  uint64_t thread_glob_count;
+  char thread_globs[kMaxThreadGlobs][kMaxThreadGlobBytes];
   uint64_t region_count;
   Region regions[kMaxRegions];
 };

@@ -15,6 +15,7 @@ enum SystemCallNumber : int64_t {
   kSysMadvise = 28,
   kSysGetpid = 39,
   kSysSigaltstack = 131,
+  kSysPrctl = 157,
   kSysGettid = 186,
   kSysFutex = 202,
   kSysOpenat = 257,

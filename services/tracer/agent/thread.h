@@ -23,7 +23,12 @@ inline ThreadBlock* CurrentBlock() {
   return base;
 }
 
-inline uint64_t ReadTicks() {
+// What the stubs take for the time.
+inline uint64_t ReadTicks(const AgentState& state) {
+  if (state.clock_line != 0) {
+    // Relaxed: one location, so later reads of a thread never see older values.
+    return __atomic_load_n(reinterpret_cast<const uint64_t*>(state.clock_line), __ATOMIC_RELAXED);
+  }
   uint32_t low, high;
   asm volatile("rdtsc" : "=a"(low), "=d"(high));
   return low | (static_cast<uint64_t>(high) << 32);
@@ -67,6 +72,19 @@ inline void CountDrop(const AgentState& state, const ThreadBlock& block, uint32_
                       uint64_t* cause) {
   CountOwn(reinterpret_cast<uint64_t*>(block.control + state.drops_offset) + function_index);
   CountOwn(cause);
+}
+
+// A filter left one call of the function out.
+inline void CountFiltered(const AgentState& state, const ThreadBlock& block,
+                          uint32_t function_index) {
+  CountOwn(reinterpret_cast<uint64_t*>(block.control + state.filtered_offset) + function_index);
+}
+
+// A call that would take the entry at the top is beyond the limit of calls, or the thread is muted.
+inline bool IsFiltered(const AgentState& state, const ThreadBlock& block) {
+  // Relaxed: the tracer may change it at any time.
+  return state.limits_calls != 0 &&
+         block.top >= __atomic_load_n(&Control(block)->call_limit, __ATOMIC_RELAXED);
 }
 
 }  // namespace flightrec::agent

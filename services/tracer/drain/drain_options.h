@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <vector>
 
 #include "absl/time/time.h"
@@ -20,6 +21,8 @@ struct ProcessIdentity {
   clock::Calibration calibration;
   // By the function index of the lane's records.
   std::vector<ids::FunctionId> functions;
+  // The largest error of times from these ticks on until now. Null: ticks are exact.
+  std::function<uint64_t(uint64_t)> clock_error;
 };
 
 struct DrainOptions {

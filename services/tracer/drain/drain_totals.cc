@@ -13,6 +13,7 @@ void DrainTotals::Add(const DrainTotals& other) {
   lost_migrated += other.lost_migrated;
   lost_spool_full += other.lost_spool_full;
   lost_malformed += other.lost_malformed;
+  filtered += other.filtered;
   for (const auto& [function_id, count] : other.lost_by_function) {
     lost_by_function[function_id] += count;
   }

@@ -24,7 +24,9 @@ struct DrainTotals {
   uint64_t lost_spool_full = 0;
   // Records that no chunk could hold: numbers that no traced function writes.
   uint64_t lost_malformed = 0;
-  // All of the above whose function is known.
+  // Calls that a filter left out; they are not lost.
+  uint64_t filtered = 0;
+  // All of the lost ones whose function is known.
   absl::flat_hash_map<ids::FunctionId, uint64_t> lost_by_function;
 
   void Add(const DrainTotals& other);

@@ -77,6 +77,11 @@ void ThreadDrain::AddLosses(const lane::Losses& losses) {
     lost_ += loss.calls;
     untold_ -= loss.calls;
   }
+  for (const lane::FunctionLoss& left_out : losses.filtered) {
+    totals_.filtered += left_out.calls;
+    if (left_out.function_index >= process_.functions.size()) continue;
+    filtered_by_function_[process_.functions[left_out.function_index]] += left_out.calls;
+  }
 }
 
 std::vector<chunk::OpenCall> ThreadDrain::Translate(absl::Span<const lane::OpenCall> calls,
@@ -115,6 +120,14 @@ chunk::ChunkHeader ThreadDrain::MakeHeader() const {
   return header;
 }
 
+uint64_t ThreadDrain::ClockError(const chunk::CallChunk& chunk) const {
+  if (process_.clock_error == nullptr) return 0;
+  uint64_t first = ~uint64_t{0};
+  for (const uint64_t start : chunk.calls.start_ticks) first = std::min(first, start);
+  for (const chunk::OpenCall& call : chunk.open_calls) first = std::min(first, call.start_ticks);
+  return process_.clock_error(first);
+}
+
 void ThreadDrain::TellLosses(chunk::CallChunk& chunk) {
   chunk.header.lost_before_total = std::exchange(lost_, 0);
   for (const auto& [function_id, count] : lost_by_function_) {
@@ -122,7 +135,16 @@ void ThreadDrain::TellLosses(chunk::CallChunk& chunk) {
     chunk.lost_before.push_back({function_id, count});
   }
   lost_by_function_.clear();
+  while (!filtered_by_function_.empty() &&
+         chunk.filtered_before.size() < chunk::kMaxFilteredFunctionsPerChunk / 4) {
+    const auto first = filtered_by_function_.begin();
+    chunk.filtered_before.push_back({first->first, first->second});
+    filtered_by_function_.erase(first);
+  }
+  if (!chunk.filtered_before.empty()) chunk.header.required_features |= chunk::kFeatureFiltered;
   std::sort(chunk.lost_before.begin(), chunk.lost_before.end(),
+            [](const auto& a, const auto& b) { return a.function_id < b.function_id; });
+  std::sort(chunk.filtered_before.begin(), chunk.filtered_before.end(),
             [](const auto& a, const auto& b) { return a.function_id < b.function_id; });
 }
 
@@ -130,6 +152,9 @@ void ThreadDrain::UntellLosses(const chunk::CallChunk& chunk) {
   lost_ += chunk.header.lost_before_total;
   for (const chunk::LostCalls& loss : chunk.lost_before) {
     lost_by_function_[loss.function_id] += loss.count;
+  }
+  for (const chunk::LostCalls& left_out : chunk.filtered_before) {
+    filtered_by_function_[left_out.function_id] += left_out.count;
   }
 }
 
@@ -161,6 +186,7 @@ absl::optional<EncodedChunk> ThreadDrain::Seal(int compression_level) {
     parts_.pop_back();
     const chunk::ChunkHeader header = MakeHeader();
     chunk.header = header;
+    chunk.header.clock_error_ticks = ClockError(chunk);
     TellLosses(chunk);
     absl::StatusOr<std::string> bytes = chunk::EncodeCallChunk(chunk, compression_level);
     if (bytes.ok()) {
@@ -198,6 +224,7 @@ EncodedChunk ThreadDrain::SealFinal(absl::Span<const lane::OpenCall> never_ended
   lost_ += std::exchange(untold_, 0);
   TellLosses(chunk);
   chunk.open_calls = Translate(never_ended, chunk::kMaxOpenCallsPerChunk);
+  if (!chunk.open_calls.empty()) chunk.header.clock_error_ticks = ClockError(chunk);
   totals_.open_calls = chunk.open_calls.size();
   absl::StatusOr<std::string> bytes = chunk::EncodeCallChunk(chunk, compression_level);
   // Without calls, only open calls that make no sense can be too much; the innermost say most.

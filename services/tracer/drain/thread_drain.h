@@ -34,7 +34,7 @@ class ThreadDrain {
   // Records in the order of the lane, drained at `now`.
   void Add(absl::Span<const lane::CallRecord> records, absl::Duration now);
 
-  // Calls without a record; the next chunk tells them.
+  // Calls without a record, lost or filtered; the next chunk tells them.
   void AddLosses(const lane::Losses& losses);
 
   // The calls that are open as the next chunk begins.
@@ -59,6 +59,7 @@ class ThreadDrain {
   chunk::ChunkHeader MakeHeader() const;
   std::vector<chunk::OpenCall> Translate(absl::Span<const lane::OpenCall> calls, size_t limit);
   void Lose(ids::FunctionId function_id, uint64_t calls);
+  uint64_t ClockError(const chunk::CallChunk& chunk) const;
   void TellLosses(chunk::CallChunk& chunk);
   void UntellLosses(const chunk::CallChunk& chunk);
   EncodedChunk Sealed(std::string bytes, uint64_t calls);
@@ -80,6 +81,7 @@ class ThreadDrain {
   // when it has ended, what is left are calls whose function is not known.
   uint64_t untold_ = 0;
   absl::flat_hash_map<ids::FunctionId, uint64_t> lost_by_function_;
+  absl::flat_hash_map<ids::FunctionId, uint64_t> filtered_by_function_;
   DrainTotals totals_;
 };
 

@@ -106,6 +106,29 @@ TEST_F(ThreadDrainTest, causes_read_before_functions__are_told_with_their_functi
   EXPECT_EQ(drain_.totals().lost(), 11u);
 }
 
+TEST_F(ThreadDrainTest, filtered_calls__are_told_once_and_are_not_lost) {
+  lane::Losses losses;
+  losses.filtered = {{1, 5}, {2, 1}};
+  drain_.AddLosses(losses);
+  drain_.Add({Record(1, 0, 10, 20)}, kNow);
+  const chunk::CallChunk first = Sealed();
+  EXPECT_EQ(first.filtered_before, (std::vector<chunk::LostCalls>{{1001, 5}, {1002, 1}}));
+  EXPECT_EQ(first.header.lost_before_total, 0u);
+  drain_.TakeBack();
+  const chunk::CallChunk last = Decoded(drain_.SealFinal({}, 1));
+  EXPECT_EQ(last.filtered_before, first.filtered_before);
+  EXPECT_EQ(drain_.totals().filtered, 6u);
+}
+
+TEST_F(ThreadDrainTest, coarse_clock__then_chunks_tell_the_error_since_their_first_start) {
+  process_.clock_error = [](uint64_t since) { return since + 1000; };
+  drain_.Add({Record(2, 1, 20, 30), Record(1, 0, 10, 40)}, kNow);
+  EXPECT_EQ(Sealed().header.clock_error_ticks, 1010u);
+  drain_.SetOpenCalls({{5, ExtendPath(kRootPath, 1002), 2, 1}});
+  drain_.Add({Record(3, 0, 30, 40)}, kNow);
+  EXPECT_EQ(Sealed().header.clock_error_ticks, 1005u);
+}
+
 TEST_F(ThreadDrainTest, chunk_taken_back__is_lost_in_the_next_which_takes_its_place) {
   lane::Losses losses;
   losses.full = 1;

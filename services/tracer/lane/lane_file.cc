@@ -53,16 +53,19 @@ absl::Status CheckLimits(const LaneLimits& limits, uint32_t function_count) {
 
 // `function_count` is the room, for functions hooked later too.
 FileHeader MakeHeader(const LaneLimits& limits, uint32_t function_count,
-                      const ProcessIdentity& identity) {
+                      const ProcessIdentity& identity, uint64_t features) {
   FileHeader header = {};
   memcpy(header.magic, kMagic, sizeof(kMagic));
   header.version = kVersion;
   header.header_bytes = kPageBytes;
+  header.required_features = features;
   header.slot_count = limits.threads;
   header.function_count = function_count;
   header.drops_offset = kPageBytes;
-  header.shadow_offset = static_cast<uint32_t>(
-      kPageBytes + RoundUpToPage(uint64_t{function_count} * sizeof(uint64_t)));
+  const uint64_t counters_bytes = RoundUpToPage(uint64_t{function_count} * sizeof(uint64_t));
+  const bool filters = (features & kFilters) != 0;
+  if (filters) header.filtered_offset = static_cast<uint32_t>(kPageBytes + counters_bytes);
+  header.shadow_offset = static_cast<uint32_t>(kPageBytes + counters_bytes * (filters ? 2 : 1));
   header.shadow_entries = limits.shadow_entries;
   const uint64_t shadow_bytes =
       RoundUpToPage(uint64_t{limits.shadow_entries} * sizeof(OpenCallEntry));
@@ -85,20 +88,23 @@ uint64_t FileBytes(const FileHeader& header) {
 bool IsConsistent(const FileHeader& header, uint64_t size) {
   const LaneLimits limits = {header.slot_count, header.ring_bytes, header.shadow_entries};
   if (!CheckLimits(limits, header.function_count).ok()) return false;
-  const FileHeader expected = MakeHeader(limits, header.function_count, ProcessIdentity());
+  const FileHeader expected =
+      MakeHeader(limits, header.function_count, ProcessIdentity(), header.required_features);
   return header.header_bytes == expected.header_bytes && header.slot_bytes == expected.slot_bytes &&
          header.drops_offset == expected.drops_offset &&
+         header.filtered_offset == expected.filtered_offset &&
          header.shadow_offset == expected.shadow_offset &&
          header.ring_offset == expected.ring_offset && FileBytes(header) == size;
 }
 
 // `functions` and as many of the spare ones as fit.
-uint32_t RoomFor(const LaneLimits& limits, uint32_t functions) {
-  const FileHeader least = MakeHeader(limits, functions, ProcessIdentity());
+uint32_t RoomFor(const LaneLimits& limits, uint32_t functions, uint64_t features) {
+  const FileHeader least = MakeHeader(limits, functions, ProcessIdentity(), features);
   const uint64_t used = least.slot_count * least.slot_bytes;
   if (used >= kMaxSlotBytesTotal) return functions;
   // A page less: the counters are rounded up to one.
-  const uint64_t bytes = (kMaxSlotBytesTotal - used) / least.slot_count;
+  const uint64_t counters = (features & kFilters) != 0 ? 2 : 1;
+  const uint64_t bytes = (kMaxSlotBytesTotal - used) / least.slot_count / counters;
   const uint64_t fitting = bytes < kPageBytes ? 0 : (bytes - kPageBytes) / sizeof(uint64_t);
   const uint64_t spare = std::min<uint64_t>(limits.spare_functions, fitting);
   return static_cast<uint32_t>(
@@ -109,7 +115,7 @@ absl::Status CheckHeader(const std::string& path, const FileHeader& header, uint
   if (memcmp(header.magic, kMagic, sizeof(kMagic)) != 0) {
     return absl::DataLossError(absl::StrCat(path, " is not a lane file"));
   }
-  if (header.version != kVersion || header.required_features != 0) {
+  if (header.version != kVersion || (header.required_features & ~kKnownFeatures) != 0) {
     return absl::UnimplementedError(
         absl::StrCat(path, " has version ", header.version, ", features ", header.required_features,
                      "; this program reads version ", kVersion, ": use the tracer that wrote it"));
@@ -135,11 +141,13 @@ absl::Status FileError(const std::string& what, const std::string& path) {
 absl::StatusOr<std::unique_ptr<LaneFile>> LaneFile::Create(const std::string& path,
                                                            const LaneLimits& limits,
                                                            uint32_t function_count,
-                                                           const ProcessIdentity& identity) {
+                                                           const ProcessIdentity& identity,
+                                                           uint64_t features) {
   if (absl::Status status = CheckLimits(limits, function_count); !status.ok()) {
     return status;
   }
-  FileHeader header = MakeHeader(limits, RoomFor(limits, function_count), identity);
+  FileHeader header =
+      MakeHeader(limits, RoomFor(limits, function_count, features), identity, features);
   header.functions_in_use = function_count;
   if (header.slot_count * header.slot_bytes > kMaxSlotBytesTotal) {
     return absl::InvalidArgumentError(absl::StrCat("lanes of ", header.slot_count, " threads take ",
@@ -199,11 +207,15 @@ absl::Status LaneFile::UseFunctions(uint32_t count) {
         "the lanes of this process have room for ", layout_.function_count, " functions, not for ",
         count, "; hook fewer, or name them when the program is launched"));
   }
-  for (uint32_t slot = 0; slot < layout_.slot_count; ++slot) {
-    const uint64_t low = reinterpret_cast<uint64_t>(drops(slot) + used) & ~(kPageBytes - 1);
-    const auto high = reinterpret_cast<uint64_t>(drops(slot) + count);
+  const auto populate = [used, count](uint64_t* counters) {
+    const uint64_t low = reinterpret_cast<uint64_t>(counters + used) & ~(kPageBytes - 1);
+    const auto high = reinterpret_cast<uint64_t>(counters + count);
     // EINVAL: a kernel before 5.14, which gives memory when it is touched.
-    if (madvise(reinterpret_cast<void*>(low), high - low, kPopulateWrite) != 0 && errno != EINVAL)
+    return madvise(reinterpret_cast<void*>(low), high - low, kPopulateWrite) == 0 ||
+           errno == EINVAL;
+  };
+  for (uint32_t slot = 0; slot < layout_.slot_count; ++slot) {
+    if (!populate(drops(slot)) || (Has(kFilters) && !populate(filtered(slot))))
       return FileError("cannot make room for more functions in", path_);
   }
   // Release: a reader that sees the number finds the counters.
@@ -212,18 +224,20 @@ absl::Status LaneFile::UseFunctions(uint32_t count) {
 }
 
 uint32_t LaneFile::Prepare(uint32_t limit) {
-  const uint64_t drops_end =
-      layout_.drops_offset + RoundUpToPage(functions_in_use() * sizeof(uint64_t));
-  const uint64_t per_slot = drops_end + 2 * kPageBytes;
+  const uint64_t counters = RoundUpToPage(functions_in_use() * sizeof(uint64_t));
+  const uint64_t drops_end = layout_.drops_offset + counters;
+  const uint64_t filtered_bytes = Has(kFilters) ? counters : 0;
+  const uint64_t per_slot = drops_end + filtered_bytes + 2 * kPageBytes;
   const auto slots = static_cast<uint32_t>(
       std::min<uint64_t>({limit, layout_.slot_count, kMaxPreparedBytes / per_slot}));
   const auto populate = [](unsigned char* from, uint64_t bytes) {
-    return madvise(from, bytes, kPopulateWrite) == 0;
+    return bytes == 0 || madvise(from, bytes, kPopulateWrite) == 0;
   };
   for (uint32_t slot = 0; slot < slots; ++slot) {
     unsigned char* base = Slot(slot);
     if (!populate(base, drops_end) || !populate(base + layout_.shadow_offset, kPageBytes) ||
-        !populate(base + layout_.ring_offset, kPageBytes)) {
+        !populate(base + layout_.ring_offset, kPageBytes) ||
+        !populate(base + layout_.filtered_offset, filtered_bytes)) {
       return slot;
     }
     SlotControl& slot_control = control(slot);

@@ -34,12 +34,13 @@ struct ProcessIdentity {
 
 class LaneFile {
  public:
-  // INVALID_ARGUMENT: a limit is out of range. RESOURCE_EXHAUSTED: no room.
-  // FAILED_PRECONDITION: the folder cannot be used.
+  // `features` are bits of Feature. INVALID_ARGUMENT: a limit is out of range. RESOURCE_EXHAUSTED:
+  // no room. FAILED_PRECONDITION: the folder cannot be used.
   static absl::StatusOr<std::unique_ptr<LaneFile>> Create(const std::string& path,
                                                           const LaneLimits& limits,
                                                           uint32_t function_count,
-                                                          const ProcessIdentity& identity);
+                                                          const ProcessIdentity& identity,
+                                                          uint64_t features = 0);
 
   // DATA_LOSS: not a lane file or damaged. UNIMPLEMENTED: a version or feature
   // this program does not know.
@@ -71,6 +72,11 @@ class LaneFile {
   uint64_t* drops(uint32_t slot) const {
     return reinterpret_cast<uint64_t*>(Slot(slot) + layout_.drops_offset);
   }
+  // Only with kFilters.
+  uint64_t* filtered(uint32_t slot) const {
+    return reinterpret_cast<uint64_t*>(Slot(slot) + layout_.filtered_offset);
+  }
+  bool Has(Feature feature) const { return (layout_.required_features & feature) != 0; }
   OpenCallEntry* shadow(uint32_t slot) const {
     return reinterpret_cast<OpenCallEntry*>(Slot(slot) + layout_.shadow_offset);
   }

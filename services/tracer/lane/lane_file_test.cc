@@ -67,6 +67,33 @@ TEST_F(LaneFileTest, layout__then_as_the_format_page_says) {
   EXPECT_EQ(offsetof(SlotControl, dropped_full), 192u);
 }
 
+TEST_F(LaneFileTest, filters__then_room_for_their_counters_behind_the_drops) {
+  const auto file = LaneFile::Create(path_, kSmall, kFunctions, {}, kFilters | kCoarseClock);
+  ASSERT_TRUE(file.ok()) << file.status();
+  const FileHeader& layout = (*file)->layout();
+  EXPECT_EQ(layout.filtered_offset, 8192u);
+  EXPECT_EQ(layout.shadow_offset, 12288u);
+  EXPECT_EQ(offsetof(FileHeader, filtered_offset), 112u);
+  EXPECT_EQ(offsetof(FileHeader, clock_ticks), 3072u);
+  EXPECT_EQ(offsetof(SlotControl, call_limit), 48u);
+  const auto opened = LaneFile::Open(path_);
+  ASSERT_TRUE(opened.ok()) << opened.status();
+  EXPECT_TRUE((*opened)->Has(kFilters));
+  EXPECT_TRUE((*opened)->Has(kCoarseClock));
+}
+
+TEST_F(LaneFileTest, filters_claimed_but_without_their_room__then_data_loss) {
+  ASSERT_TRUE(Create(kSmall).ok());
+  Overwrite(offsetof(FileHeader, required_features), static_cast<char>(kFilters));
+  EXPECT_EQ(LaneFile::Open(path_).status().code(), absl::StatusCode::kDataLoss);
+}
+
+TEST_F(LaneFileTest, unknown_feature__then_unimplemented) {
+  ASSERT_TRUE(Create(kSmall).ok());
+  Overwrite(offsetof(FileHeader, required_features), 4);
+  EXPECT_EQ(LaneFile::Open(path_).status().code(), absl::StatusCode::kUnimplemented);
+}
+
 TEST_F(LaneFileTest, limits_out_of_range__then_invalid_argument) {
   for (const LaneLimits& limits :
        {LaneLimits{0, 4096, 128}, LaneLimits{1025, 4096, 128}, LaneLimits{1, 5000, 128},

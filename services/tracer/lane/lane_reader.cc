@@ -16,6 +16,18 @@ uint64_t Advance(uint64_t now, uint64_t& seen) {
   return difference;
 }
 
+// What the counters have advanced by, and which `seen` becomes.
+std::vector<FunctionLoss> AdvanceAll(const uint64_t* counters, uint32_t functions,
+                                     std::vector<uint64_t>& seen) {
+  std::vector<FunctionLoss> advanced;
+  if (seen.size() < functions) seen.resize(functions);
+  for (uint32_t i = 0; i < functions; ++i) {
+    const uint64_t calls = Advance(Relaxed(counters[i]), seen[i]);
+    if (calls != 0) advanced.push_back({i, calls});
+  }
+  return advanced;
+}
+
 }  // namespace
 
 LaneReader::LaneReader(const LaneFile& file) : file_(file), slots_(file.layout().slot_count) {}
@@ -41,14 +53,20 @@ Losses LaneReader::TakeLosses(uint32_t slot) {
   losses.full = Advance(Relaxed(control.dropped_full), memory.full);
   losses.depth = Advance(Relaxed(control.dropped_depth), memory.depth);
   losses.migrated = Advance(Relaxed(control.dropped_migrated), memory.migrated);
-  if (losses.full + losses.depth + losses.migrated == 0) return losses;
   const uint32_t functions = file_.functions_in_use();
-  if (memory.drops.size() < functions) memory.drops.resize(functions);
-  for (uint32_t i = 0; i < functions; ++i) {
-    const uint64_t calls = Advance(Relaxed(file_.drops(slot)[i]), memory.drops[i]);
-    if (calls != 0) losses.functions.push_back({i, calls});
+  if (file_.Has(kFilters)) {
+    losses.filtered = AdvanceAll(file_.filtered(slot), functions, memory.filtered);
   }
+  if (losses.full + losses.depth + losses.migrated == 0) return losses;
+  losses.functions = AdvanceAll(file_.drops(slot), functions, memory.drops);
   return losses;
+}
+
+void LaneReader::SetMuted(uint32_t slot, bool muted) {
+  SlotControl& control = file_.control(slot);
+  // Relaxed: the thread obeys at its next call that sees it.
+  __atomic_store_n(&control.call_limit, muted ? 0 : Relaxed(control.own_call_limit),
+                   __ATOMIC_RELAXED);
 }
 
 std::vector<OpenCall> LaneReader::OpenCalls(uint32_t slot) const {

@@ -38,12 +38,13 @@ struct FunctionLoss {
   uint64_t calls = 0;
 };
 
-// Calls without a record, since the last question about the same thread.
+// Calls without a record, or filtered, since the last question about the same thread.
 struct Losses {
   uint64_t full = 0;                    // the lane was full
   uint64_t depth = 0;                   // deeper than the limit
   uint64_t migrated = 0;                // ended on another thread than it began on
   std::vector<FunctionLoss> functions;  // sums up to the three
+  std::vector<FunctionLoss> filtered;   // left out on purpose
 };
 
 // Threads that got no lane, since the start of the process.
@@ -86,6 +87,10 @@ class LaneReader {
   // are left out.
   std::vector<uint32_t> RefusedTids() const;
 
+  // From the next call on, those of the slot's thread are counted as filtered, or recorded again.
+  // Only with kFilters.
+  void SetMuted(uint32_t slot, bool muted);
+
   // Gives the slot of an ended thread to the next one. Everything wanted from
   // it has been taken, and no other thread may run on its block any more.
   void Release(uint32_t slot);
@@ -96,6 +101,7 @@ class LaneReader {
     uint64_t depth = 0;
     uint64_t migrated = 0;
     std::vector<uint64_t> drops;  // per function; empty until the first drop
+    std::vector<uint64_t> filtered;
   };
 
   const LaneFile& file_;

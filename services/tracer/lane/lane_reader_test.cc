@@ -96,5 +96,25 @@ TEST_F(LaneReaderTest, refusals__then_as_counted_by_the_threads) {
   EXPECT_EQ(reader_->refusals().calls, 3u);
 }
 
+TEST_F(LaneReaderTest, filtered_calls_and_muting__then_reach_the_slot_and_back) {
+  const std::string path = testing::TempDir() + "/filters.lane";
+  const auto file = LaneFile::Create(path, {2, 4096, 128}, 10, {}, kFilters);
+  ASSERT_TRUE(file.ok()) << file.status();
+  LaneReader reader(**file);
+  (*file)->filtered(1)[7] = 5;
+  const Losses losses = reader.TakeLosses(1);
+  ASSERT_EQ(losses.filtered.size(), 1u);
+  EXPECT_EQ(losses.filtered[0].function_index, 7u);
+  EXPECT_EQ(losses.filtered[0].calls, 5u);
+  EXPECT_TRUE(losses.functions.empty());
+  EXPECT_TRUE(reader.TakeLosses(1).filtered.empty());
+  (*file)->control(1).own_call_limit = 0x1000;
+  reader.SetMuted(1, false);
+  EXPECT_EQ((*file)->control(1).call_limit, 0x1000u);
+  reader.SetMuted(1, true);
+  EXPECT_EQ((*file)->control(1).call_limit, 0u);
+  ASSERT_TRUE((*file)->Remove().ok());
+}
+
 }  // namespace
 }  // namespace flightrec::lane

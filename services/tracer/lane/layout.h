@@ -27,10 +27,17 @@ inline constexpr uint32_t kMaxRingBytes = 256u << 20;
 inline constexpr uint32_t kMinShadowEntries = 128;
 inline constexpr uint32_t kMaxShadowEntries = 1u << 22;
 
+// Bits of FileHeader::required_features.
+enum Feature : uint64_t {
+  kCoarseClock = 1,  // times of calls are values of FileHeader::clock_ticks
+  kFilters = 2,      // slots have filtered counters, and a call_limit that is obeyed
+};
+inline constexpr uint64_t kKnownFeatures = kCoarseClock | kFilters;
+
 // One finished call, written by the thread that made it when the call ends.
 struct CallRecord {
-  uint64_t start_ticks;     // raw TSC
-  uint64_t end_ticks;       // raw TSC
+  uint64_t start_ticks;  // raw TSC, or the clock line's
+  uint64_t end_ticks;
   uint64_t path;            // common/path/path.h, this function included
   uint32_t function_index;  // dense, per process
   uint32_t ordinal_low;     // low half of the call's entry ordinal
@@ -65,7 +72,11 @@ struct SlotControl {
   // Bytes of the parts known to have memory; the tracer before the process runs, then the producer.
   uint64_t ring_populated;
   uint64_t shadow_populated;
-  uint64_t reserved[2];
+  // Address of a private shadow entry in the process: a call that would take it or one above is
+  // counted as filtered and passed through. Atomic, relaxed; written at registration, then by the
+  // tracer: own_call_limit, or 0 for a muted thread. Only with kFilters.
+  uint64_t call_limit;
+  uint64_t own_call_limit;  // producer
   // Byte positions in the ring; they only grow, across threads of a slot too.
   alignas(64) uint64_t head;  // atomic, producer: release; consumer: acquire
   alignas(64) uint64_t tail;  // atomic, consumer: release; producer: acquire
@@ -74,6 +85,7 @@ struct SlotControl {
   uint64_t dropped_depth;             // deeper than the shadow stack
   uint64_t dropped_migrated;          // ended on another thread
 };
+static_assert(offsetof(SlotControl, call_limit) == 48);
 static_assert(offsetof(SlotControl, head) == 64);
 static_assert(offsetof(SlotControl, tail) == 128);
 
@@ -94,6 +106,7 @@ struct FileHeader {
   uint32_t pid;
   uint64_t process_start_ticks;  // field 22 of /proc/PID/stat
   char boot_id[40];              // text, 0-terminated
+  uint32_t filtered_offset;      // in a slot: uint64_t[function_count], atomic; 0 without kFilters
   // Atomic, relaxed; written by the threads of the process.
   alignas(64) uint64_t thread_ordinals;  // registrations so far
   uint64_t refused_by_limit;             // threads: every slot was taken
@@ -121,7 +134,11 @@ struct FileHeader {
   uint64_t execs_failed;
   // Atomic, relaxed; 0: nobody. Threads without a slot that run on no slot's block.
   alignas(64) uint32_t refused_tids[kMaxRefusedTids];
+  // Away from the rest: written by the tracer many times a millisecond, read at every call.
+  // Atomic, relaxed; never 0, never decreasing. 0 without kCoarseClock.
+  alignas(1024) uint64_t clock_ticks;
 };
+static_assert(offsetof(FileHeader, clock_ticks) == 3072);
 static_assert(sizeof(FileHeader) <= kPageBytes);
 static_assert(sizeof(SlotControl) <= kPageBytes);
 

@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/time/time.h"
 #include "common/ids/ulid.h"
 #include "flightrec/trace/v1/trace.pb.h"
 #include "services/tracer/lane/lane_file.h"
@@ -26,6 +27,11 @@ struct LaunchSpec {
   // All zero: the recorder makes one.
   ids::Ulid recording;
   lane::LaneLimits limits;
+  // Which calls get a record; see target/call_filter.h.
+  absl::Duration min_duration;
+  uint32_t max_depth = 0;
+  std::vector<std::string> thread_names;
+  bool coarse_clock = false;
   std::vector<std::pair<std::string, std::string>> labels;
 };
 

@@ -17,6 +17,7 @@ trace::v1::Completeness DescribeCompleteness(const drain::DrainTotals& totals,
   completeness.set_calls_lost(totals.lost() - totals.lost_too_deep);
   completeness.set_calls_too_deep(totals.lost_too_deep);
   completeness.set_calls_open(totals.open_calls);
+  completeness.set_calls_filtered(totals.filtered);
   std::vector<std::pair<uint64_t, ids::FunctionId>> lost;
   for (const auto& function : totals.lost_by_function)
     lost.emplace_back(function.second, function.first);

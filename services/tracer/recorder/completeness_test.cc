@@ -52,6 +52,14 @@ TEST(Completeness,
   EXPECT_EQ(completeness.lost_by_function(1).calls(), 4u);
 }
 
+TEST(Completeness, calls_filtered__then_told_apart_from_lost_ones) {
+  drain::DrainTotals totals;
+  totals.filtered = 12;
+  const trace::v1::Completeness completeness = DescribeCompleteness(totals, {}, 64);
+  EXPECT_EQ(completeness.calls_filtered(), 12u);
+  EXPECT_EQ(completeness.calls_lost(), 0u);
+}
+
 TEST(Completeness, hooks_that_could_not_be_placed__then_are_a_refusal_with_names) {
   trace::v1::Completeness completeness;
   std::vector<trace::v1::Function> functions(2);

@@ -14,6 +14,7 @@
 #include "services/tracer/recorder/completeness.h"
 #include "services/tracer/symbols/module_reader.h"
 #include "services/tracer/target/program.h"
+#include "services/tracer/target/thread_filter.h"
 #include "services/tracer/target/thread_watch.h"
 
 namespace flightrec::tracer {
@@ -92,6 +93,11 @@ absl::Status RecordingRun::Launch(const LaunchSpec& spec) {
   options.limits = spec.limits;
   options.limits.spare_functions = kSpareFunctions;
   options.watch_libraries = pattern->WantsLibraries();
+  options.filter = {
+      clock::ToTicks(environment_.calibration, absl::ToInt64Nanoseconds(spec.min_duration)),
+      spec.max_depth, spec.thread_names};
+  if (spec.coarse_clock) options.coarse_clock = environment_.coarse_clock;
+  thread_names_ = spec.thread_names;
   absl::StatusOr<symbols::Module> module = symbols::ReadModule(*path);
   if (!module.ok()) return module.status();
   options.module = std::make_shared<const symbols::Module>(*std::move(module));
@@ -146,6 +152,11 @@ void RecordingRun::StartDrain() {
   identity.recording = id_;
   identity.process_id = process_id_;
   identity.calibration = environment_.calibration;
+  if (program_->lane().Has(lane::kCoarseClock)) {
+    identity.clock_error = [clock = environment_.coarse_clock](uint64_t since) {
+      return clock->LargestGapSince(since);
+    };
+  }
   for (const trace::v1::Function& function : probes_.functions())
     identity.functions.push_back(function.function_id());
   reader_ = std::make_unique<lane::LaneReader>(program_->lane());
@@ -155,7 +166,9 @@ void RecordingRun::StartDrain() {
   drain_ = std::make_unique<drain::DrainLoop>(
       *reader_, std::move(identity), options, *environment_.clock,
       [watch = std::make_shared<target::ThreadWatch>(program_->pid()),
+       filter = std::make_shared<target::ThreadFilter>(program_->pid(), thread_names_, *reader_),
        reader = reader_.get()](const std::vector<lane::LaneThread>& threads) {
+        filter->Apply(threads);
         std::vector<uint64_t> ended;
         for (const target::EndedThread& thread : watch->FindEnded(threads, reader->RefusedTids())) {
           if (thread.releasable) ended.push_back(thread.thread.ordinal);
@@ -411,6 +424,7 @@ void RecordingRun::LetGo(bool ended) {
   // The program runs on. What waits for it stays until this process ends; its lane needs no name
   // any more.
   unlink(program_->lane().path().c_str());
+  program_->StopClock();
   program_.release();
 }
 

@@ -21,6 +21,7 @@
 #include "services/tracer/drain/drain_loop.h"
 #include "services/tracer/drain/drain_sink.h"
 #include "services/tracer/ingest/ingest_client.h"
+#include "services/tracer/lane/clock_publisher.h"
 #include "services/tracer/lane/lane_reader.h"
 #include "services/tracer/recorder/capture_state.h"
 #include "services/tracer/recorder/probe_set.h"
@@ -39,6 +40,7 @@ struct RecordingEnvironment {
   absl::Duration flush_deadline;
   clock::Calibration calibration;
   clock::Clock* clock;
+  lane::ClockPublisher* coarse_clock;
   ids::UlidGenerator* ulids;
   ingest::IngestClient* ingest;
   log::Logger* logger;
@@ -107,6 +109,7 @@ class RecordingRun final : private drain::DrainSink {
   std::unique_ptr<target::TracedProcess> program_;
   std::unique_ptr<lane::LaneReader> reader_;
   std::unique_ptr<drain::DrainLoop> drain_;
+  std::vector<std::string> thread_names_;
   // Items of the whole tracer that the backend had refused before this recording.
   uint64_t rejected_before_ = 0;
 

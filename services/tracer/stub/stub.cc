@@ -19,12 +19,14 @@ using lane::OpenCallEntry;
 using lane::SlotControl;
 
 constexpr uint32_t kEntryBytes = sizeof(ShadowEntry);
+constexpr uint32_t kStubAlignment = 64;
 
 // disp8 operands in the code below.
 static_assert(offsetof(ShadowEntry, return_address) == 0);
 static_assert(offsetof(ShadowEntry, slot) == 8);
 static_assert(offsetof(ShadowEntry, caller_rbx) == 16);
 static_assert(offsetof(ShadowEntry, ring_place) == 24);
+static_assert(offsetof(SlotControl, call_limit) == 48);
 static_assert(offsetof(SlotControl, head) == 64);
 static_assert(sizeof(ThreadBlock) <= 128);
 static_assert(offsetof(OpenCallEntry, function_index) == 16);
@@ -39,13 +41,17 @@ class StubWriter {
 
   std::pair<std::vector<uint8_t>, StubPlaces> Write() {
     EntryChecks();
+    if (geometry_.limits_calls) EntryFilter();
     EntryPush();
     EntryTimeAndCall();
+    ExitTime();
     ExitChecks();
+    if (geometry_.min_duration_ticks != 0) ExitFilter();
     ExitRecord();
     ExitPublish();
     ExitReturn();
-    SlowParts();
+    ExitAside();
+    EntryAside();
     return {code_.Take(), places_};
   }
 
@@ -101,6 +107,15 @@ class StubWriter {
     JumpSlow(0x86, entry_jumps_);
   }
 
+  // 65 48 8B 14 25 d32    mov rdx, gs:[control]
+  // 48 3B 5A 30           cmp rbx, [rdx+call_limit]
+  // 0F 83 d32             jae filtered        too deep, muted thread
+  void EntryFilter() {
+    Gs({0x48, 0x8B, 0x14}, offsetof(ThreadBlock, control));
+    code_.Bytes({0x48, 0x3B, 0x5A, offsetof(SlotControl, call_limit)});
+    JumpSlow(0x83, filter_jumps_);
+  }
+
   // rbx = the new entry. It is reserved before it is written, so that a signal
   // handler takes the one above; its slot is 0 until then.
   //
@@ -143,8 +158,8 @@ class StubWriter {
 
   // The body finds its return address at S, its arguments where they were.
   //
-  // 0F 31                 rdtsc
-  // 48 C1 E2 20           shl rdx, 32
+  // 0F 31                 rdtsc                       or, with a clock line:
+  // 48 C1 E2 20           shl rdx, 32                 48 A1 i64  mov rax, [clock_line]
   // 48 09 D0              or rax, rdx
   // 48 89 83 d32          mov [rbx+D+start], rax
   // 5A                    pop rdx
@@ -152,7 +167,11 @@ class StubWriter {
   // 48 83 C4 10           add rsp, 16         rsp = S+8
   // E8 d32                call relocated
   void EntryTimeAndCall() {
-    code_.Bytes({0x0F, 0x31, 0x48, 0xC1, 0xE2, 0x20, 0x48, 0x09, 0xD0});
+    if (geometry_.clock_line != 0) {
+      code_.Bytes({0x48, 0xA1}).U64(geometry_.clock_line);
+    } else {
+      code_.Bytes({0x0F, 0x31, 0x48, 0xC1, 0xE2, 0x20, 0x48, 0x09, 0xD0});
+    }
     code_.Bytes({0x48, 0x89, 0x83}).U32(Shared(offsetof(OpenCallEntry, start_ticks)));
     code_.Bytes({0x5A});
     places_.popped_rdx = Here();
@@ -175,9 +194,21 @@ class StubWriter {
   //
   // 48 8D 64 24 F8        lea rsp, [rsp-8]
   // 50 51 52 56           push rax; push rcx; push rdx; push rsi
-  // 0F 31                 rdtsc
-  // 48 C1 E2 20           shl rdx, 32
-  // 48 09 C2              or rdx, rax         rdx = end
+  // 0F 31                 rdtsc                       or, with a clock line:
+  // 48 C1 E2 20           shl rdx, 32                 48 A1 i64  mov rax, [clock_line]
+  // 48 09 C2              or rdx, rax         = end   48 89 C2   mov rdx, rax
+  void ExitTime() {
+    code_.Bytes({0x48, 0x8D, 0x64, 0x24, 0xF8});
+    places_.made_room = Here();
+    code_.Bytes({0x50, 0x51, 0x52, 0x56});
+    places_.pushed_last = Here();
+    if (geometry_.clock_line != 0) {
+      code_.Bytes({0x48, 0xA1}).U64(geometry_.clock_line).Bytes({0x48, 0x89, 0xC2});
+    } else {
+      code_.Bytes({0x0F, 0x31, 0x48, 0xC1, 0xE2, 0x20, 0x48, 0x09, 0xC2});
+    }
+  }
+
   // F3 48 0F AE C0        rdfsbase rax
   // 65 48 3B 04 25 d32    cmp rax, gs:[owner]
   // 0F 85 d32             jne slow            forked child, other thread
@@ -186,11 +217,6 @@ class StubWriter {
   // 0F 85 d32             jne slow            frames above died or sleep
   // 65 48 8B 34 25 d32    mov rsi, gs:[control]
   void ExitChecks() {
-    code_.Bytes({0x48, 0x8D, 0x64, 0x24, 0xF8});
-    places_.made_room = Here();
-    code_.Bytes({0x50, 0x51, 0x52, 0x56});
-    places_.pushed_last = Here();
-    code_.Bytes({0x0F, 0x31, 0x48, 0xC1, 0xE2, 0x20, 0x48, 0x09, 0xC2});
     code_.Bytes({0xF3, 0x48, 0x0F, 0xAE, 0xC0});
     Gs({0x48, 0x3B, 0x04}, offsetof(ThreadBlock, owner));
     JumpSlow(0x85, exit_jumps_);
@@ -198,6 +224,19 @@ class StubWriter {
     Gs({0x48, 0x3B, 0x04}, offsetof(ThreadBlock, top));
     JumpSlow(0x85, exit_jumps_);
     Gs({0x48, 0x8B, 0x34}, offsetof(ThreadBlock, control));
+  }
+
+  // 48 89 D0              mov rax, rdx
+  // 48 2B 83 d32          sub rax, [rbx+D+start]
+  // 48 B9 i64             mov rcx, min_duration_ticks
+  // 48 39 C8              cmp rax, rcx
+  // 0F 82 d32             jb filtered
+  void ExitFilter() {
+    code_.Bytes({0x48, 0x89, 0xD0});
+    code_.Bytes({0x48, 0x2B, 0x83}).U32(Shared(offsetof(OpenCallEntry, start_ticks)));
+    code_.Bytes({0x48, 0xB9}).U64(geometry_.min_duration_ticks);
+    code_.Bytes({0x48, 0x39, 0xC8});
+    JumpSlow(0x82, short_jumps_);
   }
 
   // The place is taken before it is written: a signal handler takes the next.
@@ -262,7 +301,7 @@ class StubWriter {
   //
   // 31 C9                 xor ecx, ecx
   // 48 89 8B d32          mov [rbx+D+start], rcx
-  // 48 89 4B 08           mov [rbx+slot], rcx
+  // 48 89 4B 08           leave: mov [rbx+slot], rcx
   // 48 8B 0B              mov rcx, [rbx+return_address]
   // 48 89 4C 24 20        mov [rsp+32], rcx
   // 48 89 D9              mov rcx, rbx
@@ -271,8 +310,8 @@ class StubWriter {
   // 5E 5A 59 58           pop rsi; pop rdx; pop rcx; pop rax
   // C3                    ret
   void ExitReturn() {
-    code_.Bytes({0x31, 0xC9});
-    code_.Bytes({0x48, 0x89, 0x8B}).U32(Shared(offsetof(OpenCallEntry, start_ticks)));
+    ClearStart();
+    leave_ = code_.here();
     code_.Bytes({0x48, 0x89, 0x4B, 0x08});
     code_.Bytes({0x48, 0x8B, 0x0B});
     code_.Bytes({0x48, 0x89, 0x4C, 0x24, 0x20});
@@ -280,19 +319,60 @@ class StubWriter {
     code_.Bytes({0x48, 0x8B, 0x5B, 0x10});
     places_.restored_rbx = Here();
     Gs({0x48, 0x89, 0x0C}, offsetof(ThreadBlock, top));
+    places_.exit_pops = Here();
     code_.Bytes({0x5E, 0x5A, 0x59, 0x58, 0xC3});
   }
+  void ClearStart() {
+    code_.Bytes({0x31, 0xC9});
+    code_.Bytes({0x48, 0x89, 0x8B}).U32(Shared(offsetof(OpenCallEntry, start_ticks)));
+  }
 
-  // Neither call returns: the thunks go on at `call`, at the relocated function
-  // or at the caller.
+  // A filtered call is over before it is counted: if a signal handler leaves
+  // for good in between, it is not found again and counted twice. The call of
+  // the thunk does not return: it goes on at the caller.
   //
+  //                       filtered, with a minimum duration:
+  // 31 C9                 xor ecx, ecx
+  // 48 89 8B d32          mov [rbx+D+start], rcx
+  // 48 FF 86 d32          inc qword [rsi+filtered]
+  // E9 d32                jmp leave
+  //                       slow:
   // E8 d32                call exit_thunk
+  void ExitAside() {
+    places_.exit_aside = Here();
+    if (geometry_.min_duration_ticks != 0) {
+      for (size_t jump : short_jumps_) code_.Bind(jump);
+      ClearStart();
+      code_.Bytes({0x48, 0xFF, 0x86}).U32(Filtered());
+      code_.Bytes({0xE9}).Distance(leave_);
+    }
+    for (size_t jump : exit_jumps_) code_.Bind(jump);
+    code_.Bytes({0xE8}).Distance(spec_.exit_thunk);
+  }
+  // Of this function, in a slot.
+  uint64_t Filtered() const {
+    return geometry_.filtered_offset + uint64_t{spec_.function_index} * sizeof(uint64_t);
+  }
+
+  // The call of the thunk does not return: it goes on at `call` or at the
+  // relocated function. Its return address is that of the descriptor.
+  //
+  //                       filtered, with a limit of calls:
+  // 48 FF 82 d32          inc qword [rdx+filtered]
+  // 5A 58 5B              pop rdx; pop rax; pop rbx
+  // E9 d32                jmp relocated
+  //                       slow:
   // E8 d32                call entry_thunk
   // StubDescriptor
-  void SlowParts() {
-    for (size_t jump : exit_jumps_) code_.Bind(jump);
-    places_.slow_exit = Here();
-    code_.Bytes({0xE8}).Distance(spec_.exit_thunk);
+  void EntryAside() {
+    places_.filtered_entry = places_.filtered_pops = Here();
+    if (geometry_.limits_calls) {
+      for (size_t jump : filter_jumps_) code_.Bind(jump);
+      code_.Bytes({0x48, 0xFF, 0x82}).U32(Filtered());
+      places_.filtered_pops = Here();
+      code_.Bytes({0x5A, 0x58, 0x5B});
+      code_.Bytes({0xE9}).Distance(spec_.relocated);
+    }
     for (size_t jump : entry_jumps_) code_.Bind(jump);
     places_.slow_entry = Here();
     code_.Bytes({0xE8}).Distance(spec_.entry_thunk);
@@ -301,7 +381,8 @@ class StubWriter {
     code_.U64(spec_.function_id).U32(spec_.function_index).U32(0);
     code_.U64(spec_.relocated);
     places_.size = Here();
-    code_.PadTo(kStubBytes, 0xCC);
+    places_.stub_bytes = (Here() + kStubAlignment - 1) / kStubAlignment * kStubAlignment;
+    code_.PadTo(places_.stub_bytes, 0xCC);
   }
 
   const StubSpec& spec_;
@@ -310,6 +391,9 @@ class StubWriter {
   StubPlaces places_;
   std::vector<size_t> entry_jumps_;
   std::vector<size_t> exit_jumps_;
+  std::vector<size_t> filter_jumps_;
+  std::vector<size_t> short_jumps_;
+  uint64_t leave_ = 0;
 };
 
 }  // namespace
@@ -318,9 +402,8 @@ std::vector<uint8_t> EmitStub(const StubSpec& spec, const LaneGeometry& geometry
   return StubWriter(spec, geometry).Write().first;
 }
 
-const StubPlaces& Places() {
-  static const StubPlaces places = StubWriter(StubSpec(), LaneGeometry()).Write().second;
-  return places;
+StubPlaces PlacesOf(const LaneGeometry& geometry) {
+  return StubWriter(StubSpec(), geometry).Write().second;
 }
 
 }  // namespace flightrec::stub

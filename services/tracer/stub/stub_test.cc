@@ -14,7 +14,24 @@ namespace flightrec::stub {
 namespace {
 
 constexpr StubSpec kSpec = {0x10000, 0x1122334455667788, 7, 0x20000, 0xF000, 0xF100};
-constexpr LaneGeometry kGeometry = {0x100000, 0x5000, 1 << 20};
+constexpr LaneGeometry kGeometry = {0x100000, 0x5000, 1 << 20, 0, 0, false, 0};
+
+std::vector<LaneGeometry> AllModes() {
+  std::vector<LaneGeometry> modes;
+  for (uint64_t clock_line : {uint64_t{0}, uint64_t{0x7F0000000180}}) {
+    for (uint64_t min_duration_ticks : {0, 3000}) {
+      for (bool limits_calls : {false, true}) {
+        LaneGeometry geometry = kGeometry;
+        geometry.clock_line = clock_line;
+        geometry.min_duration_ticks = min_duration_ticks;
+        geometry.limits_calls = limits_calls;
+        geometry.filtered_offset = 0x2000;
+        modes.push_back(geometry);
+      }
+    }
+  }
+  return modes;
+}
 
 // One instruction a line, up to `size`.
 std::string Disassemble(const std::vector<uint8_t>& code, uint64_t address, size_t size) {
@@ -133,27 +150,31 @@ call 0x000000000000F000
 
 TEST(Stub, code__then_as_drawn_above_the_functions_that_emit_it) {
   const std::vector<uint8_t> code = EmitStub(kSpec, kGeometry);
-  EXPECT_EQ(Disassemble(code, kSpec.address, Places().descriptor), kGolden);
+  EXPECT_EQ(Disassemble(code, kSpec.address, PlacesOf(kGeometry).descriptor), kGolden);
 }
 
-TEST(Stub, size__then_fits_the_distance_of_stubs) {
-  EXPECT_EQ(EmitStub(kSpec, kGeometry).size(), kStubBytes);
-  EXPECT_LE(Places().size, kStubBytes);
+TEST(Stub, every_mode__then_size_and_places_are_those_of_its_stubs) {
+  for (const LaneGeometry& geometry : AllModes()) {
+    const StubPlaces places = PlacesOf(geometry);
+    EXPECT_EQ(EmitStub(kSpec, geometry).size(), places.stub_bytes);
+    EXPECT_LE(places.size, places.stub_bytes);
+  }
 }
 
 TEST(Stub, descriptor__then_tells_the_slow_path_what_it_needs) {
   const std::vector<uint8_t> code = EmitStub(kSpec, kGeometry);
   agent::StubDescriptor descriptor;
-  memcpy(&descriptor, code.data() + Places().descriptor, sizeof(descriptor));
+  memcpy(&descriptor, code.data() + PlacesOf(kGeometry).descriptor, sizeof(descriptor));
   EXPECT_EQ(descriptor.function_id, kSpec.function_id);
   EXPECT_EQ(descriptor.function_index, kSpec.function_index);
   EXPECT_EQ(descriptor.relocated, kSpec.relocated);
 }
 
 TEST(Thunk, entry__then_leads_back_to_the_call_of_the_stub) {
-  const std::vector<uint8_t> code = EmitEntryThunk(0x1000, 0xAA, 0xBB);
+  const std::vector<uint8_t> code = EmitEntryThunk(0x1000, 0xAA, 0xBB, PlacesOf(kGeometry));
   const std::string text = Disassemble(code, 0x1000, code.size());
-  const int64_t distance = int64_t{Places().call} - int64_t{Places().descriptor};
+  const int64_t distance =
+      int64_t{PlacesOf(kGeometry).call} - int64_t{PlacesOf(kGeometry).descriptor};
   char add[64];
   snprintf(add, sizeof(add), "add rcx, 0xFFFFFFFF%08X\n", static_cast<uint32_t>(distance));
   EXPECT_NE(text.find(add), std::string::npos) << text;

@@ -4,7 +4,6 @@
 
 #include "services/tracer/agent/state.h"
 #include "services/tracer/stub/code_buffer.h"
-#include "services/tracer/stub/stub.h"
 
 namespace flightrec::stub {
 
@@ -43,7 +42,8 @@ namespace flightrec::stub {
 // 48 89 4D 58              mov [rbp+88], rcx
 // (the same pops)
 // C3                       ret                  at the function, rsp = S
-std::vector<uint8_t> EmitEntryThunk(uint64_t address, uint64_t agent_state, uint64_t slow_entry) {
+std::vector<uint8_t> EmitEntryThunk(uint64_t address, uint64_t agent_state, uint64_t slow_entry,
+                                    const StubPlaces& places) {
   static_assert(offsetof(agent::StubDescriptor, relocated) == 0x10);
   CodeBuffer code(address);
   const auto pops = [&code] {
@@ -59,7 +59,7 @@ std::vector<uint8_t> EmitEntryThunk(uint64_t address, uint64_t agent_state, uint
   code.Bytes({0x48, 0x89, 0xEC, 0x48, 0x8B, 0x4D, 0x40, 0x48, 0x85, 0xC0});
   code.Bytes({0x74, 3 + 7 + 4 + 18 + 3});
   code.Bytes({0x48, 0x89, 0xC3});
-  code.Bytes({0x48, 0x81, 0xC1}).U32(uint64_t{Places().call} - uint64_t{Places().descriptor});
+  code.Bytes({0x48, 0x81, 0xC1}).U32(uint64_t{places.call} - uint64_t{places.descriptor});
   code.Bytes({0x48, 0x89, 0x4D, 0x58});
   pops();
   code.Bytes({0xC2, 0x08, 0x00});

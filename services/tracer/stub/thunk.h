@@ -8,10 +8,13 @@
 #include <cstdint>
 #include <vector>
 
+#include "services/tracer/stub/stub.h"
+
 namespace flightrec::stub {
 
-// Called by the slow part of a stub's entry; never returns there.
-std::vector<uint8_t> EmitEntryThunk(uint64_t address, uint64_t agent_state, uint64_t slow_entry);
+// Called by the slow part of a stub's entry, of stubs with these places; never returns there.
+std::vector<uint8_t> EmitEntryThunk(uint64_t address, uint64_t agent_state, uint64_t slow_entry,
+                                    const StubPlaces& places);
 
 // The same for the exit.
 std::vector<uint8_t> EmitExitThunk(uint64_t address, uint64_t agent_state, uint64_t slow_exit);

@@ -6,7 +6,6 @@
 
 #include "services/tracer/agent/state.h"
 #include "services/tracer/stub/code_buffer.h"
-#include "services/tracer/stub/stub.h"
 
 namespace flightrec::stub {
 namespace {
@@ -50,8 +49,8 @@ void Close(CodeBuffer& code, size_t start) {
 uint64_t BytesAtReturn() {
   static const uint64_t bytes = [] {
     uint64_t word = 0;
-    std::memcpy(&word, EmitStub(StubSpec(), LaneGeometry()).data() + Places().returned,
-                sizeof(word));
+    const LaneGeometry any;
+    std::memcpy(&word, EmitStub(StubSpec(), any).data() + PlacesOf(any).returned, sizeof(word));
     return word;
   }();
   return bytes;
@@ -108,8 +107,7 @@ class Rows {
 };
 
 // Saved rbx of the entry part: at CFA-16 from its push until it is dropped.
-void StubRows(CodeBuffer& code) {
-  const StubPlaces& places = Places();
+void StubRows(const StubPlaces& places, CodeBuffer& code) {
   const auto saved_rbx = [&code] { code.Bytes({kOffset | kRbx, 2}); };
   Rows rows(code);
   rows.At(places.pushed_rbx, 16);
@@ -130,15 +128,20 @@ void StubRows(CodeBuffer& code) {
   }
   rows.Advance(places.restored_rbx);
   OnStack(code, 40);
-  // pop rsi, rdx, rcx, rax at the end of the exit.
-  const uint32_t pops = places.slow_exit - 5;
   for (uint32_t i = 1; i <= 4; ++i) {
-    rows.At(pops + i, static_cast<uint8_t>(40 - 8 * i));
+    rows.At(places.exit_pops + i, static_cast<uint8_t>(40 - 8 * i));
   }
-  rows.Advance(places.slow_exit);
+  rows.Advance(places.exit_aside);
   InEntry(code, 40);
-  rows.Advance(places.slow_entry);
+  rows.Advance(places.filtered_entry);
   OnStack(code, 32);
+  saved_rbx();
+  if (places.filtered_entry == places.slow_entry) return;
+  rows.At(places.filtered_pops + 1, 24);
+  rows.At(places.filtered_pops + 2, 16);
+  rows.At(places.filtered_pops + 3, 8);
+  code.Bytes({kSameValue, kRbx});
+  rows.At(places.slow_entry, 32);
   saved_rbx();
 }
 
@@ -243,7 +246,8 @@ uint64_t ThunkFde(CodeBuffer& code, uint64_t cie_address, void (*emit_rows)(Code
 // of [low, high); end mark; header:
 //   version 1, eh_frame_ptr absolute 8 bytes, count 4 bytes, table of pairs
 //   (start, FDE) as 4-byte distances from the header.
-UnwindTable EmitUnwindTable(uint64_t address, uint64_t low, uint64_t high) {
+UnwindTable EmitUnwindTable(uint64_t address, uint64_t low, uint64_t high,
+                            const StubPlaces& places) {
   CodeBuffer code(address);
   UnwindTable table;
   const size_t cie = Open(code);
@@ -256,8 +260,8 @@ UnwindTable EmitUnwindTable(uint64_t address, uint64_t low, uint64_t high) {
 
   table.stub_fde = code.here();
   const size_t stub = Open(code);
-  code.U32(code.here() - cie_address).U64(0).U64(kStubBytes);
-  StubRows(code);
+  code.U32(code.here() - cie_address).U64(0).U64(places.stub_bytes);
+  StubRows(places, code);
   Close(code, stub);
 
   table.entry_thunk_fde = ThunkFde(code, cie_address, EntryThunkRows);

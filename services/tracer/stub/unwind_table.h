@@ -9,6 +9,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "services/tracer/stub/stub.h"
+
 namespace flightrec::stub {
 
 // Addresses in the traced process of the parts of a table.
@@ -20,10 +22,11 @@ struct UnwindTable {
   uint64_t exit_thunk_fde = 0;
 };
 
-// For stubs in [low, high), within +-2 GiB of `address`. The thunks' FDEs hold for
-// kThunkBytes from their starts, which are not stated in them.
+// For stubs in [low, high) with these places, within +-2 GiB of `address`. The thunks' FDEs hold
+// for kThunkBytes from their starts, which are not stated in them.
 inline constexpr uint64_t kThunkBytes = 256;
-UnwindTable EmitUnwindTable(uint64_t address, uint64_t low, uint64_t high);
+UnwindTable EmitUnwindTable(uint64_t address, uint64_t low, uint64_t high,
+                            const StubPlaces& places);
 
 }  // namespace flightrec::stub
 

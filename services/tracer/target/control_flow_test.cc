@@ -86,30 +86,6 @@ TEST(ControlFlow, handler_interrupting_stubs__then_counts_are_exact) {
   EXPECT_EQ(program.counts("Leaf").total(), ticks + rounds);
 }
 
-TEST(ControlFlow, handler_behind_every_instruction_of_the_stubs__then_counts_are_exact) {
-  LaunchedProgram program(kControlFlow);
-  EXPECT_EQ(RunScenario(program, "step_through").exit_code, 0);
-  unsigned long rounds = 0;
-  unsigned long acted = 0;
-  ASSERT_EQ(std::sscanf(program.output().c_str(), "%lu %lu", &rounds, &acted), 2);
-  EXPECT_GT(acted, 200u);
-  EXPECT_EQ(program.counts("TailLeaf").recorded, rounds + acted);
-  EXPECT_EQ(program.counts("Leaf").recorded, rounds + acted);
-}
-
-TEST(ControlFlow, longjmp_behind_every_instruction_of_the_stubs__then_nothing_is_stuck) {
-  LaunchedProgram program(kControlFlow);
-  EXPECT_EQ(RunScenario(program, "step_and_jump").exit_code, 0);
-  unsigned long rounds = 0;
-  ASSERT_EQ(std::sscanf(program.output().c_str(), "%lu", &rounds), 1);
-  EXPECT_GT(rounds, 200u);
-  // A call left before its stub had noted it is none; no call is there twice.
-  EXPECT_LE(program.counts("TailLeaf").total(), rounds);
-  EXPECT_LE(program.counts("Leaf").total(), 1000 + rounds);
-  EXPECT_GT(program.counts("Leaf").recorded, 1000u);
-  EXPECT_EQ(program.counts("JumpAtEveryStep").recorded, 1u);
-}
-
 TEST(ControlFlow, coroutines__then_calls_of_both_stacks_are_recorded) {
   LaunchedProgram program(kControlFlow);
   EXPECT_EQ(RunScenario(program, "coroutines").exit_code, 0);

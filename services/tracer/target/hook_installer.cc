@@ -41,10 +41,12 @@ absl::StatusOr<RegionBuilder*> HookInstaller::RegionFor(const symbols::Module& m
   // Room for every function of the module, so that it needs no second region: memory is taken only
   // by what is used.
   size_t stubs = std::max(hooks, module.functions.size());
-  absl::StatusOr<RegionSpace> space = memory_.MapRegion(low, high, RegionBuilder::BytesFor(stubs));
+  const stub::LaneGeometry geometry = memory_.geometry();
+  absl::StatusOr<RegionSpace> space =
+      memory_.MapRegion(low, high, RegionBuilder::BytesFor(stubs, geometry));
   if (space.status().code() == absl::StatusCode::kResourceExhausted) {
     stubs = hooks;
-    space = memory_.MapRegion(low, high, RegionBuilder::BytesFor(stubs));
+    space = memory_.MapRegion(low, high, RegionBuilder::BytesFor(stubs, geometry));
   }
   if (!space.ok()) return space.status();
   const agent::ImageHeader image = agent::GetImageHeader();

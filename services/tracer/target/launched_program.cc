@@ -67,6 +67,7 @@ bool LaunchedProgram::Start(const std::vector<std::string>& arguments) {
   process_ = *std::move(process);
   reader_ = std::make_unique<lane::LaneReader>(process_->lane());
   watch_ = std::make_unique<ThreadWatch>(process_->pid());
+  filter_ = std::make_unique<ThreadFilter>(process_->pid(), options_.filter.thread_names, *reader_);
   return true;
 }
 
@@ -97,8 +98,12 @@ void LaunchedProgram::TakeSlot(const lane::LaneThread& thread) {
       records_.push_back(batch[i]);
     }
   }
-  for (const lane::FunctionLoss& loss : reader_->TakeLosses(thread.slot).functions) {
+  const lane::Losses losses = reader_->TakeLosses(thread.slot);
+  for (const lane::FunctionLoss& loss : losses.functions) {
     counts_[symbols_[loss.function_index]].dropped += loss.calls;
+  }
+  for (const lane::FunctionLoss& loss : losses.filtered) {
+    counts_[symbols_[loss.function_index]].filtered += loss.calls;
   }
 }
 
@@ -110,6 +115,7 @@ void LaunchedProgram::TakeOpenCalls(const lane::LaneThread& thread) {
 
 size_t LaunchedProgram::DrainOnce() {
   const std::vector<lane::LaneThread> threads = reader_->Threads();
+  filter_->Apply(threads);
   const std::vector<EndedThread> ended = watch_->FindEnded(threads, reader_->RefusedTids());
   for (const lane::LaneThread& thread : threads) TakeSlot(thread);
   size_t released = 0;

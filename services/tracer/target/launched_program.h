@@ -16,6 +16,7 @@
 #include "services/tracer/lane/lane_reader.h"
 #include "services/tracer/patch/site.h"
 #include "services/tracer/symbols/module.h"
+#include "services/tracer/target/thread_filter.h"
 #include "services/tracer/target/thread_watch.h"
 #include "services/tracer/target/traced_process.h"
 
@@ -25,8 +26,9 @@ struct CallCounts {
   uint64_t recorded = 0;
   uint64_t dropped = 0;
   uint64_t open = 0;  // when the thread or the program ended
+  uint64_t filtered = 0;
 
-  uint64_t total() const { return recorded + dropped + open; }
+  uint64_t total() const { return recorded + dropped + open + filtered; }
 };
 
 class LaunchedProgram {
@@ -77,6 +79,7 @@ class LaunchedProgram {
   std::unique_ptr<TracedProcess> process_;
   std::unique_ptr<lane::LaneReader> reader_;
   std::unique_ptr<ThreadWatch> watch_;
+  std::unique_ptr<ThreadFilter> filter_;
   std::map<std::string, CallCounts> counts_;
   std::vector<lane::CallRecord> records_;
   size_t threads_seen_ = 0;

@@ -87,6 +87,12 @@ absl::StatusOr<ThreadStatus> ReadThreadStatus(pid_t pid, pid_t tid) {
   return status;
 }
 
+std::string ReadThreadName(pid_t pid, uint32_t tid) {
+  absl::StatusOr<std::string> text = ReadText(absl::StrCat("/proc/", pid, "/task/", tid, "/comm"));
+  if (!text.ok()) return "";
+  return std::string(absl::StripSuffix(*text, "\n"));
+}
+
 std::vector<pid_t> ListThreads(pid_t pid) {
   std::vector<pid_t> threads;
   DIR* folder = opendir(absl::StrCat("/proc/", pid, "/task").c_str());

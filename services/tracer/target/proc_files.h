@@ -35,6 +35,9 @@ struct ThreadStatus {
 };
 absl::StatusOr<ThreadStatus> ReadThreadStatus(pid_t pid, pid_t tid);
 
+// Empty if the thread has ended.
+std::string ReadThreadName(pid_t pid, uint32_t tid);
+
 // Empty if the process has ended.
 std::vector<pid_t> ListThreads(pid_t pid);
 

@@ -1,6 +1,7 @@
 #include "services/tracer/target/process_memory.h"
 
 #include <fcntl.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -44,6 +45,7 @@ absl::Status ProcessMemory::Prepare() {
   if (status.ok()) status = TouchSlots();
   if (status.ok()) status = MapBlocks();
   if (status.ok()) status = FindMainStack();
+  if (status.ok()) status = SetFilter();
   if (status.ok()) status = MapAgent();
   return status;
 }
@@ -180,6 +182,26 @@ absl::Status ProcessMemory::FindMainStack() {
   return absl::OkStatus();
 }
 
+absl::Status ProcessMemory::SetFilter() {
+  if (lane_.Has(lane::kCoarseClock)) {
+    state_.clock_line = state_.header + offsetof(lane::FileHeader, clock_ticks);
+  }
+  state_.filtered_offset = lane_.layout().filtered_offset;
+  state_.min_duration_ticks = filter_.min_duration_ticks;
+  state_.limits_calls = filter_.limits_calls() ? 1 : 0;
+  state_.max_depth = filter_.max_depth;
+  for (const std::string& glob : filter_.thread_names) {
+    if (state_.thread_glob_count == agent::kMaxThreadGlobs ||
+        glob.size() >= agent::kMaxThreadGlobBytes) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("thread name '", glob, "': use at most ", agent::kMaxThreadGlobs,
+                       " of at most ", agent::kMaxThreadGlobBytes - 1, " characters"));
+    }
+    memcpy(state_.thread_globs[state_.thread_glob_count++], glob.data(), glob.size());
+  }
+  return absl::OkStatus();
+}
+
 absl::Status ProcessMemory::MapAgent() {
   const absl::Span<const uint8_t> image = agent::ImageBytes();
   const uint64_t image_bytes = RoundUp(image.size());
@@ -245,6 +267,10 @@ stub::LaneGeometry ProcessMemory::geometry() const {
       static_cast<int32_t>(state_.slots + state_.shadow_offset - state_.shadows);
   geometry.ring_offset = static_cast<uint32_t>(state_.ring_offset);
   geometry.ring_bytes = static_cast<uint32_t>(state_.ring_bytes);
+  geometry.clock_line = state_.clock_line;
+  geometry.min_duration_ticks = state_.min_duration_ticks;
+  geometry.limits_calls = state_.limits_calls != 0;
+  geometry.filtered_offset = static_cast<uint32_t>(state_.filtered_offset);
   return geometry;
 }
 

@@ -16,6 +16,7 @@
 #include "services/tracer/inject/remote_process.h"
 #include "services/tracer/lane/lane_file.h"
 #include "services/tracer/stub/stub.h"
+#include "services/tracer/target/call_filter.h"
 
 namespace flightrec::target {
 
@@ -27,9 +28,10 @@ struct RegionSpace {
 
 class ProcessMemory {
  public:
-  // `process` and `lane` must outlive it.
-  ProcessMemory(inject::RemoteProcess& process, const lane::LaneFile& lane)
-      : process_(process), lane_(lane) {}
+  // All must outlive it. `lane` has the features that `filter` needs.
+  ProcessMemory(inject::RemoteProcess& process, const lane::LaneFile& lane,
+                const CallFilter& filter)
+      : process_(process), lane_(lane), filter_(filter) {}
 
   // Maps lanes, shadow stacks, thread blocks and the agent.
   absl::Status Prepare();
@@ -66,9 +68,11 @@ class ProcessMemory {
   absl::Status MapAgent();
   absl::StatusOr<uint64_t> OpenLaneFile(uint64_t scratch);
   absl::Status FindMainStack();
+  absl::Status SetFilter();
 
   inject::RemoteProcess& process_;
   const lane::LaneFile& lane_;
+  const CallFilter& filter_;
   agent::AgentState state_ = {};
   uint64_t image_ = 0;
   uint64_t state_address_ = 0;

@@ -48,23 +48,24 @@ void Append(const std::vector<uint8_t>& code, RegionPiece& piece) {
 
 }  // namespace
 
-uint64_t RegionBuilder::BytesFor(uint64_t stubs) {
-  return kHeaderBytes +
-         stubs * (stub::kStubBytes + patch::kMaxRelocatedBytes + sizeof(agent::Displaced));
+uint64_t RegionBuilder::BytesFor(uint64_t stubs, const stub::LaneGeometry& geometry) {
+  return kHeaderBytes + stubs * (stub::PlacesOf(geometry).stub_bytes + patch::kMaxRelocatedBytes +
+                                 sizeof(agent::Displaced));
 }
 
 RegionBuilder::RegionBuilder(uint64_t address, uint64_t stubs, uint64_t agent_state,
                              uint64_t slow_entry, uint64_t slow_exit,
                              const stub::LaneGeometry& geometry)
     : geometry_(geometry) {
+  const stub::StubPlaces places = stub::PlacesOf(geometry);
   region_.low = address + kHeaderBytes;
-  region_.high = region_.low + stubs * stub::kStubBytes;
-  region_.stub_bytes = stub::kStubBytes;
+  region_.high = region_.low + stubs * places.stub_bytes;
+  region_.stub_bytes = places.stub_bytes;
   next_stub_ = region_.low;
   next_relocated_ = region_.high;
   entry_thunk_ = address + kEntryThunkOffset;
   exit_thunk_ = address + kExitThunkOffset;
-  const stub::UnwindTable table = stub::EmitUnwindTable(address, region_.low, region_.high);
+  const stub::UnwindTable table = stub::EmitUnwindTable(address, region_.low, region_.high, places);
   region_.stub_fde = table.stub_fde;
   region_.eh_frame_header = table.eh_frame_header;
   region_.displaced_end = region_.high + stubs * patch::kMaxRelocatedBytes;
@@ -72,7 +73,7 @@ RegionBuilder::RegionBuilder(uint64_t address, uint64_t stubs, uint64_t agent_st
   region_.thunks = address + kThunkListOffset;
   head_.address = address;
   PlaceAt(0, table.bytes, head_.bytes);
-  PlaceAt(kEntryThunkOffset, stub::EmitEntryThunk(entry_thunk_, agent_state, slow_entry),
+  PlaceAt(kEntryThunkOffset, stub::EmitEntryThunk(entry_thunk_, agent_state, slow_entry, places),
           head_.bytes);
   PlaceAt(kExitThunkOffset, stub::EmitExitThunk(exit_thunk_, agent_state, slow_exit), head_.bytes);
   const agent::CodeWithFrames thunks[agent::kThunks] = {
@@ -87,8 +88,9 @@ RegionBuilder::RegionBuilder(uint64_t address, uint64_t stubs, uint64_t agent_st
 absl::StatusOr<PlacedStub> RegionBuilder::AddStub(const patch::Site& site, uint64_t load_bias,
                                                   uint64_t function_id, uint32_t function_index) {
   if (room() == 0) {
-    return absl::ResourceExhaustedError(absl::StrCat(
-        "the ", (region_.high - region_.low) / stub::kStubBytes, " stubs of this module are used"));
+    return absl::ResourceExhaustedError(
+        absl::StrCat("the ", (region_.high - region_.low) / region_.stub_bytes,
+                     " stubs of this module are used"));
   }
   absl::StatusOr<patch::RelocatedPrologue> relocated =
       patch::RelocatePrologue(site, load_bias, next_relocated_);
@@ -105,7 +107,7 @@ absl::StatusOr<PlacedStub> RegionBuilder::AddStub(const patch::Site& site, uint6
   Append(relocated->code, relocated_);
   Append(stub::EmitStub(spec, geometry_), stubs_);
   next_relocated_ += relocated->code.size();
-  next_stub_ += stub::kStubBytes;
+  next_stub_ += region_.stub_bytes;
   return PlacedStub{spec.address, spec.relocated, std::move(relocated->landmarks)};
 }
 

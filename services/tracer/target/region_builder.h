@@ -33,7 +33,7 @@ struct PlacedStub {
 class RegionBuilder {
  public:
   // Enough for any `stubs` functions.
-  static uint64_t BytesFor(uint64_t stubs);
+  static uint64_t BytesFor(uint64_t stubs, const stub::LaneGeometry& geometry);
 
   // `slow_entry` and `slow_exit` are addresses of the agent's functions.
   RegionBuilder(uint64_t address, uint64_t stubs, uint64_t agent_state, uint64_t slow_entry,
@@ -46,7 +46,7 @@ class RegionBuilder {
   // What was laid out since the last time, to be written before a jump leads there.
   std::vector<RegionPiece> Take();
 
-  uint64_t room() const { return (region_.high - next_stub_) / stub::kStubBytes; }
+  uint64_t room() const { return (region_.high - next_stub_) / region_.stub_bytes; }
   agent::Region region() const { return region_; }
 
  private:

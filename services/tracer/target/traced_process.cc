@@ -282,13 +282,19 @@ absl::Status TracedProcess::Start() {
 }
 
 absl::Status TracedProcess::CreateLane(size_t functions) {
-  absl::StatusOr<std::unique_ptr<lane::LaneFile>> lane =
-      lane::LaneFile::Create(absl::StrCat(options_.lane_directory, "/", identity_.pid, "-",
-                                          identity_.start_ticks, ".lane"),
-                             options_.limits, static_cast<uint32_t>(functions), identity_);
+  uint64_t features = 0;
+  if (options_.coarse_clock != nullptr) features |= lane::kCoarseClock;
+  if (options_.filter.leaves_out()) features |= lane::kFilters;
+  absl::StatusOr<std::unique_ptr<lane::LaneFile>> lane = lane::LaneFile::Create(
+      absl::StrCat(options_.lane_directory, "/", identity_.pid, "-", identity_.start_ticks,
+                   ".lane"),
+      options_.limits, static_cast<uint32_t>(functions), identity_, features);
   if (!lane.ok()) return lane.status();
   lane_ = *std::move(lane);
   if (functions > 0) lane_->Prepare(kPreparedSlots);
+  if (options_.coarse_clock != nullptr) {
+    clock_line_.emplace(*options_.coarse_clock, lane_->header().clock_ticks);
+  }
   return absl::OkStatus();
 }
 
@@ -315,7 +321,7 @@ absl::Status TracedProcess::Install(const EntryPoints& entries) {
   }
   absl::Status status = CreateLane(functions);
   if (!status.ok()) return status;
-  memory_ = std::make_unique<ProcessMemory>(*process_, *lane_);
+  memory_ = std::make_unique<ProcessMemory>(*process_, *lane_, options_.filter);
   installer_ = std::make_unique<HookInstaller>(*process_, *memory_);
   status = memory_->Prepare();
   for (const ModuleHooks& hooks : *plan) {
@@ -518,6 +524,8 @@ absl::optional<Outcome> TracedProcess::WaitFor(absl::Duration timeout) {
   mutex_.AwaitWithTimeout(absl::Condition(&has_ended), timeout);
   return outcome_;
 }
+
+void TracedProcess::StopClock() { clock_line_.reset(); }
 
 absl::Status TracedProcess::Signal(int signal) {
   absl::MutexLock lock(&mutex_);

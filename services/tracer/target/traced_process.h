@@ -25,8 +25,10 @@
 #include "absl/time/time.h"
 #include "absl/types/optional.h"
 #include "services/tracer/inject/remote_process.h"
+#include "services/tracer/lane/clock_publisher.h"
 #include "services/tracer/lane/lane_file.h"
 #include "services/tracer/symbols/module.h"
+#include "services/tracer/target/call_filter.h"
 #include "services/tracer/target/hook_installer.h"
 #include "services/tracer/target/proc_files.h"
 #include "services/tracer/target/process_memory.h"
@@ -67,6 +69,9 @@ struct LaunchOptions {
   lane::LaneLimits limits;
   // Threads that load libraries wait until WatchLibraries has told what was loaded.
   bool watch_libraries = false;
+  CallFilter filter;
+  // Where coarse times come from; outlives the process. Null: times are exact.
+  lane::ClockPublisher* coarse_clock = nullptr;
 };
 
 // One stop of the program changes at most this many functions.
@@ -113,6 +118,9 @@ class TracedProcess {
   Outcome Wait();
   // nullopt if it still runs after `timeout`.
   absl::optional<Outcome> WaitFor(absl::Duration timeout);
+
+  // The program runs on unrecorded: its coarse clock stands still.
+  void StopClock();
 
   // FAILED_PRECONDITION if it has ended.
   absl::Status Signal(int signal);
@@ -179,6 +187,7 @@ class TracedProcess {
   LaunchOptions options_;
   lane::ProcessIdentity identity_;
   std::unique_ptr<lane::LaneFile> lane_;
+  absl::optional<lane::ClockPublisher::Line> clock_line_;  // in lane_, which outlives it
   std::vector<HookFailure> failures_;
   std::vector<std::string> uncounted_starts_;
   std::thread tracer_;

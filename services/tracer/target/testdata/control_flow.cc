@@ -3,6 +3,7 @@
 // Programs that leave functions in other ways than by returning, one for each
 // name of a scenario. The numbers of calls are in ../control_flow_test.cc.
 
+#include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
 #include <setjmp.h>
@@ -201,22 +202,25 @@ volatile long steps;
 volatile long act_at;
 volatile long acted;
 
-COUNTED void UnhookedCallAtStep(int) {
+COUNTED void UnhookedCallAtStep(int, siginfo_t*, void* context) {
   steps = steps + 1;
   if (steps != act_at) return;
   acted = acted + 1;
   sink = TailLeaf(sink);
+  // No traps behind this one.
+  static_cast<ucontext_t*>(context)->uc_mcontext.gregs[REG_EFL] &= ~0x100;
 }
 
-COUNTED void UnhookedJumpAtStep(int) {
+COUNTED void UnhookedJumpAtStep(int, siginfo_t*, void*) {
   steps = steps + 1;
   if (steps == act_at) siglongjmp(jump_target, 1);
 }
 
 // A trap behind every instruction, of the stubs too, until StopStepping.
-inline void StartStepping(void (*handler)(int)) {
+inline void StartStepping(void (*handler)(int, siginfo_t*, void*)) {
   struct sigaction action = {};
-  action.sa_handler = handler;
+  action.sa_sigaction = handler;
+  action.sa_flags = SA_SIGINFO;
   sigaction(SIGTRAP, &action, nullptr);
   asm volatile(
       "lea -128(%%rsp), %%rsp\n pushfq\n orq $0x100, (%%rsp)\n popfq\n"
@@ -356,6 +360,25 @@ int ManyThreads() {
   return 0;
 }
 
+COUNTED int Named(int a) { return a + 2; }
+
+// Gets another name at each byte it reads.
+COUNTED void* ChangeNames(void*) {
+  fcntl(STDIN_FILENO, F_SETFL, O_NONBLOCK);
+  for (const char* name : {"wanted-1", "other", "wanted-2"}) {
+    pthread_setname_np(pthread_self(), name);
+    char byte;
+    while (read(STDIN_FILENO, &byte, 1) != 1) sink = Named(sink);
+  }
+  return nullptr;
+}
+
+int Names() {
+  pthread_t thread;
+  pthread_create(&thread, nullptr, ChangeNames, nullptr);
+  return pthread_join(thread, nullptr);
+}
+
 COUNTED void OneOfASeries() { sink = Leaf(sink); }
 
 // Starts the next thread when it reads a byte.
@@ -464,6 +487,7 @@ constexpr Scenario kScenarios[] = {
     {"depth", Depth},
     {"loop", Loop},
     {"many_threads", ManyThreads},
+    {"names", Names},
     {"series", Series},
     {"second_chance", SecondChance},
     {"children", Children},
