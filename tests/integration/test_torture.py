@@ -28,7 +28,6 @@ OPTIONS = {
 KNOWN = {
     "step_fork": "a signal handler that forks inside the agent",
     "step_switch": "a signal handler that leaves a coroutine's frames above a half-made entry",
-    "stack_inside_stack": "a live frame of a coroutine inside the thread's stack is taken for dead",
 }
 COUNTS = """
 SELECT name, sum(recorded) AS recorded, sum(open) AS open, sum(lost) AS lost FROM (

@@ -48,20 +48,27 @@ bool IsInShadows(const AgentState& state, const ShadowEntry* entry) {
          offset % sizeof(ShadowEntry) == 0;
 }
 
-// The body may have been written by hand and have lost rbx.
-ShadowEntry* Locate(const AgentState& state, const ThreadBlock* block, ShadowEntry* claimed,
-                    uint64_t slot) {
-  if (IsInShadows(state, claimed) && claimed->slot == slot) return claimed;
+struct Located {
+  ShadowEntry* entry;
+  const LeftFrame* left;  // if not null, it counts instead: the call was recorded when it was left
+};
+
+// The body may have been written by hand and have lost rbx, or the frame was
+// taken for dead and the entry is another call's by now.
+Located Locate(const AgentState& state, const ThreadBlock* block, ShadowEntry* claimed,
+               uint64_t slot) {
+  if (IsInShadows(state, claimed) && claimed->slot == slot) return {claimed, nullptr};
   const uint64_t index =
       (reinterpret_cast<uint64_t>(block) - BlockAddress(state.blocks, 0)) / sizeof(ThreadBlock);
   const uint64_t number = index - kFirstSlotBlock;
-  if (number >= state.slot_count) return claimed;
+  if (number >= state.slot_count) return {claimed, nullptr};
   const uint64_t base = state.shadows + number * state.slot_bytes;
   // In a forked child the block is wiped: look through all that was used.
   const uint64_t top =
       block->top != 0 ? block->top : base + state.shadow_entries * sizeof(ShadowEntry);
   ShadowEntry* found = FindBySlot(base, top, slot);
-  return found != nullptr ? found : claimed;
+  if (found != nullptr) return {found, nullptr};
+  return {claimed, FindLeftFrame(state, base, slot)};
 }
 
 }  // namespace
@@ -105,7 +112,8 @@ extern "C" ShadowEntry* SlowEntry(const AgentState* state, const StubDescriptor*
 extern "C" ExitResult SlowExit(const AgentState* state, ShadowEntry* claimed, uint64_t slot,
                                uint64_t end_ticks) {
   ThreadBlock* block = CurrentBlock();
-  ShadowEntry* entry = Locate(*state, block, claimed, slot);
+  const auto [entry, left] = Locate(*state, block, claimed, slot);
+  if (left != nullptr) return {left->return_address, left->caller_rbx};
   const ExitResult result = {entry->return_address, entry->caller_rbx};
   if (Blocks(*state)->alive == 0 || block->kind == kForeign) return result;
   const bool own = block->kind == kRegistered && block->owner == ReadFsBase() &&

@@ -94,6 +94,7 @@ bool FillSlot(const AgentState& state, uint64_t slot, ThreadBlock& block, uint64
       control->ring_populated < state.ring_bytes ? Min(limit, control->ring_populated) : limit;
   if (state.limits_calls != 0) SetCallLimit(state, block);
   block.next_ordinal = 1;
+  block.left_frames = 0;
   block.kind = kRegistered;
   block.stack_low = stack;
   block.stack_high = 0;

@@ -152,6 +152,28 @@ void Retire(const AgentState& state, ThreadBlock& block, ShadowEntry* entry, uin
   entry->slot = slot_value;
 }
 
+LeftFrame* LeftFrames(const AgentState& state, uint64_t shadow_base) {
+  const uint64_t bytes = state.shadow_entries * sizeof(ShadowEntry);
+  return reinterpret_cast<LeftFrame*>(shadow_base + (bytes + lane::kPageBytes - 1) /
+                                                        lane::kPageBytes * lane::kPageBytes);
+}
+
+// Takes the topmost entry off, whose frame is dead or was left. A stack may lie
+// inside the thread's own, so an address proves nothing as long as the slot
+// still leads into a stub.
+void TakeOff(const AgentState& state, ThreadBlock& block, ShadowEntry* entry, uint64_t end_ticks) {
+  if (entry->slot > kDeadSlot && OnOwnStack(state, block, entry->slot) &&
+      IsInStubs(state, *reinterpret_cast<uint64_t*>(entry->slot))) {
+    // Reserved before written, as entries are.
+    uint64_t number = 1;
+    asm volatile("xaddq %0, %1" : "+r"(number), "+m"(block.left_frames) : : "cc");
+    LeftFrames(state, block.shadow_base)[number % kMaxLeftFrames] = {
+        entry->slot, entry->return_address, entry->caller_rbx, number};
+  }
+  Retire(state, block, entry, end_ticks, 0);
+  block.top = reinterpret_cast<uint64_t>(entry);
+}
+
 enum class Verdict { kAlive, kDead };
 
 Verdict Judge(const AgentState& state, ThreadBlock& block, const ShadowEntry& entry,
@@ -188,14 +210,23 @@ ShadowEntry* FindBySlot(uint64_t shadow_base, uint64_t top, uint64_t slot) {
   return nullptr;
 }
 
+const LeftFrame* FindLeftFrame(const AgentState& state, uint64_t shadow_base, uint64_t slot) {
+  const LeftFrame* frames = LeftFrames(state, shadow_base);
+  const LeftFrame* latest = nullptr;
+  for (uint64_t i = 0; i < kMaxLeftFrames; ++i) {
+    if (frames[i].slot != slot) continue;
+    if (latest == nullptr || frames[i].number > latest->number) latest = &frames[i];
+  }
+  return latest;
+}
+
 void PopDead(const AgentState& state, ThreadBlock& block, uint64_t slot) {
   const uint64_t now = ReadTicks(state);
   ShadowEntry* root = At(block.shadow_base);
   while (At(block.top) - 1 > root) {
     ShadowEntry* entry = At(block.top) - 1;
     if (Judge(state, block, *entry, slot) == Verdict::kAlive) return;
-    Retire(state, block, entry, now, 0);
-    block.top = reinterpret_cast<uint64_t>(entry);
+    TakeOff(state, block, entry, now);
   }
 }
 
@@ -212,8 +243,7 @@ void PopReturning(const AgentState& state, ThreadBlock& block, ShadowEntry* entr
          (above->slot == 0 || (OnOwnStack(state, block, above->slot) && above->slot < slot))) ||
         (on_own && !OnOwnStack(state, block, above->slot) && IsLeftElsewhere(state, block, *above));
     if (!dead) break;
-    Retire(state, block, above, end_ticks, 0);
-    block.top = reinterpret_cast<uint64_t>(above);
+    TakeOff(state, block, above, end_ticks);
   }
   if (At(block.top) - 1 == entry) {
     Retire(state, block, entry, end_ticks, 0);

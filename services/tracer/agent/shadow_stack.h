@@ -2,8 +2,8 @@
 // entries whose frames were left by an exception or longjmp, entries of other
 // stacks, a full ring.
 //
-// Freestanding; for the thread that owns the block. Never takes an entry away
-// that a frame may still return through: what cannot be proved dead is kept.
+// Freestanding; for the thread that owns the block. A frame can return after its
+// entry was taken off, unless the entry was proved dead.
 #ifndef SERVICES_TRACER_AGENT_SHADOW_STACK_H_
 #define SERVICES_TRACER_AGENT_SHADOW_STACK_H_
 
@@ -23,6 +23,10 @@ void PopReturning(const AgentState& state, ThreadBlock& block, ShadowEntry* entr
 // The entry at `slot` in the shadow stack that belongs to `block`, searched
 // from `top` down; nullptr if there is none.
 ShadowEntry* FindBySlot(uint64_t shadow_base, uint64_t top, uint64_t slot);
+
+// The latest of the frames taken for dead that returns through `slot`; nullptr
+// if there is none.
+const LeftFrame* FindLeftFrame(const AgentState& state, uint64_t shadow_base, uint64_t slot);
 
 // A stub called the function: `address` is where it returns to.
 bool IsInStubs(const AgentState& state, uint64_t address);

@@ -42,6 +42,19 @@ inline constexpr uint64_t kNoPlace = ~uint64_t{0};
 // Slot of entry 0: above every stack, so the entry is never found dead.
 inline constexpr uint64_t kRootSlot = ~uint64_t{0};
 
+// What it takes to return through a frame whose entry was taken off as dead
+// because of its address alone. If its stack lies inside another one, it may
+// live. In the private memory of a slot behind the shadow stack, where the lane
+// file has more than this many bytes; the oldest give way.
+struct LeftFrame {
+  uint64_t slot;
+  uint64_t return_address;
+  uint64_t caller_rbx;
+  uint64_t number;  // of a slot's frames the one with the highest counts
+};
+inline constexpr uint64_t kMaxLeftFrames = 256;
+static_assert(kMaxLeftFrames * sizeof(LeftFrame) <= 2 * lane::kPageBytes);
+
 // kForeign: a child that shares the memory until it executes another program. It records nothing.
 enum BlockKind : uint64_t { kUnregistered = 0, kRegistered = 1, kRefused = 2, kForeign = 3 };
 
@@ -62,9 +75,10 @@ struct alignas(128) ThreadBlock {
   uint64_t stack_low;
   uint64_t stack_high;
   uint64_t releases;  // kRefused: lane::Releases when all slots were found taken
+  uint64_t left_frames;  // written so far
 };
 static_assert(sizeof(ThreadBlock) == 128);
-static_assert(offsetof(ThreadBlock, releases) < 128);
+static_assert(offsetof(ThreadBlock, left_frames) < 128);
 
 // In the same wiped pages, before the blocks.
 struct alignas(128) BlockArea {

@@ -215,6 +215,9 @@ class StubWriter {
   // 48 8D 43 20           lea rax, [rbx+32]
   // 65 48 3B 04 25 d32    cmp rax, gs:[top]
   // 0F 85 d32             jne slow            frames above died or sleep
+  // 48 8D 44 24 20        lea rax, [rsp+32]   = S
+  // 48 39 43 08           cmp [rbx+slot], rax
+  // 0F 85 d32             jne slow            taken for dead, the entry is another call's
   // 65 48 8B 34 25 d32    mov rsi, gs:[control]
   void ExitChecks() {
     code_.Bytes({0xF3, 0x48, 0x0F, 0xAE, 0xC0});
@@ -222,6 +225,9 @@ class StubWriter {
     JumpSlow(0x85, exit_jumps_);
     code_.Bytes({0x48, 0x8D, 0x43, kEntryBytes});
     Gs({0x48, 0x3B, 0x04}, offsetof(ThreadBlock, top));
+    JumpSlow(0x85, exit_jumps_);
+    code_.Bytes({0x48, 0x8D, 0x44, 0x24, 0x20});
+    code_.Bytes({0x48, 0x39, 0x43, 0x08});
     JumpSlow(0x85, exit_jumps_);
     Gs({0x48, 0x8B, 0x34}, offsetof(ThreadBlock, control));
   }

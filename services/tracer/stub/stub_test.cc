@@ -62,13 +62,13 @@ push rax
 push rdx
 rdfsbase rax
 cmp rax, gs:[0x0000000000000000]
-jnz 0x00000000000101B8
+jnz 0x00000000000101C7
 mov rbx, gs:[0x0000000000000008]
 cmp rbx, gs:[0x0000000000000010]
-jnb 0x00000000000101B8
+jnb 0x00000000000101C7
 lea rax, [rsp+0x18]
 cmp [rbx-0x18], rax
-jbe 0x00000000000101B8
+jbe 0x00000000000101C7
 lea rdx, [rbx+0x20]
 mov gs:[0x0000000000000008], rdx
 mov [rbx+0x08], rax
@@ -104,18 +104,21 @@ shl rdx, 0x20
 or rdx, rax
 rdfsbase rax
 cmp rax, gs:[0x0000000000000000]
-jnz 0x00000000000101B3
+jnz 0x00000000000101C2
 lea rax, [rbx+0x20]
 cmp rax, gs:[0x0000000000000008]
-jnz 0x00000000000101B3
+jnz 0x00000000000101C2
+lea rax, [rsp+0x20]
+cmp [rbx+0x08], rax
+jnz 0x00000000000101C2
 mov rsi, gs:[0x0000000000000030]
 mov rax, gs:[0x0000000000000020]
 cmp rax, gs:[0x0000000000000028]
-jnb 0x00000000000101B3
+jnb 0x00000000000101C2
 mov [rbx+0x18], rax
 lea rcx, [rax+0x20]
 cmpxchg gs:[0x0000000000000020], rcx
-jnz 0x0000000000010102
+jnz 0x0000000000010111
 mov ecx, eax
 and ecx, 0xFFFFF
 mov [rsi+rcx*1+0x5008], rdx
@@ -126,11 +129,11 @@ mov [rsi+rcx*1+0x5010], rdx
 mov rdx, [rbx+0x100010]
 mov [rsi+rcx*1+0x5018], rdx
 cmp rax, [rsi+0x40]
-jnz 0x0000000000010189
+jnz 0x0000000000010198
 mov rax, gs:[0x0000000000000020]
 mov [rsi+0x40], rax
 cmp rax, gs:[0x0000000000000020]
-jnz 0x0000000000010171
+jnz 0x0000000000010180
 xor ecx, ecx
 mov [rbx+0x100000], rcx
 mov [rbx+0x08], rcx
