@@ -11,6 +11,8 @@
 #include "common/rpc/status.h"
 #include "services/tracer/agent/state.h"
 #include "services/tracer/recorder/dry_run.h"
+#include "services/tracer/recorder/rate_meter.h"
+#include "services/tracer/stub/call_cost.h"
 #include "services/tracer/target/program.h"
 
 namespace flightrec::tracer {
@@ -116,27 +118,17 @@ absl::StatusOr<absl::Duration> WatchInterval(const capture::v1::WatchRecordingRe
   return interval;
 }
 
-// Rates between two answers of one watch.
-class RateMeter {
- public:
-  double CallsPerSecond(uint64_t calls, absl::Time now) {
-    // 0 for the first answer: infinitely long ago.
-    const double seconds = absl::ToDoubleSeconds(now - last_time_);
-    const double rate = seconds > 0 && calls >= last_calls_ ? (calls - last_calls_) / seconds : 0;
-    last_calls_ = calls;
-    last_time_ = now;
-    return rate;
-  }
-
- private:
-  uint64_t last_calls_ = 0;
-  absl::Time last_time_ = absl::InfinitePast();
-};
-
-capture::v1::WatchRecordingResponse ToResponse(CaptureState state, RateMeter& rate) {
+capture::v1::WatchRecordingResponse ToResponse(CaptureState state, RateMeter& meter) {
   capture::v1::WatchRecordingResponse response;
+  const trace::v1::Completeness& completeness = state.recording.completeness();
+  const Rates rates =
+      meter.Look({absl::Now(), state.calls,
+                  completeness.calls_lost() + completeness.calls_too_deep(), OwnCpuTime()});
   response.set_calls(state.calls);
-  response.set_calls_per_second(rate.CallsPerSecond(state.calls, absl::Now()));
+  response.set_calls_per_second(rates.calls_per_second);
+  response.set_lost_calls_per_second(rates.lost_calls_per_second);
+  response.set_program_overhead(rates.program_overhead);
+  response.set_tracer_cpu(rates.tracer_cpu);
   response.set_spool_bytes(state.spool_bytes);
   response.set_durable_bytes(state.durable_bytes);
   *response.mutable_recording() = std::move(state.recording);
@@ -248,7 +240,8 @@ grpc::Status TracerService::WatchRecording(
     grpc::ServerWriter<capture::v1::WatchRecordingResponse>* writer) {
   absl::StatusOr<absl::Duration> interval = WatchInterval(*request);
   if (!interval.ok()) return rpc::ToGrpcStatus(interval.status());
-  RateMeter rate;
+  // Not known: the estimate of the overhead is 0.
+  RateMeter rate(stub::MeasureCallCost().value_or(0));
   absl::Time next_answer = absl::InfinitePast();
   while (!context->IsCancelled()) {
     const absl::Duration wait =

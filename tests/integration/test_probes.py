@@ -141,3 +141,30 @@ def test_library_that_never_comes__then_program_runs_and_the_report_says_so(lapt
     counts, footnote = laptop.counts()
     assert counts == {"HostLeaf": 1000}
     assert 'function pattern "libnothing.so*:Foo": no such library' in footnote
+
+
+def capture(services, method, request, **how):
+    return services.call("tracer", f"flightrec.capture.v1.CaptureService/{method}", request, control=True, **how)
+
+
+def test_update_probes__over_grpc__then_says_what_is_hooked_and_what_not(services, target):
+    launched = capture(services, "Launch", {"command": [target("leaf_loop"), "2000000000", "1"],
+                                            "probes": {"patterns": ["main"]}})
+    name = launched["recording"]["name"]
+    added = capture(services, "UpdateProbes", {"recording": name, "addPatterns": ["*"]})
+    assert int(added["functionsHooked"]) > 1
+    assert "PROGRAM_ENTRY" in {refusal["reason"] for refusal in added["refusals"]}
+    states = capture(services, "ListCaptures", {})
+    hooked = states["captures"][0]["recording"]["completeness"]["functionsHooked"]
+    assert hooked == added["functionsHooked"]
+    capture(services, "StopRecording", {"recording": name, "terminateProgram": True})
+
+
+def test_watch__a_program_that_calls_all_the_time__then_rates_and_costs(services, target):
+    launched = capture(services, "Launch", {"command": [target("leaf_loop"), "60000000", "1"]})
+    states = capture(services, "WatchRecording", {"recording": launched["recording"]["name"], "interval": "0.1s"},
+                     stream=True)
+    assert states[-1]["recording"]["state"] == "RECORDING_STATE_SEALED"
+    assert max(state.get("callsPerSecond", 0) + state.get("lostCallsPerSecond", 0) for state in states) > 100000
+    assert max(state.get("programOverhead", 0) for state in states) > 0
+    assert max(state.get("tracerCpu", 0) for state in states) > 0
