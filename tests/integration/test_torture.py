@@ -24,11 +24,6 @@ LANES = ("--lane_bytes=8388608",)  # no call is lost, the C++ library's own in a
 OPTIONS = {
     "step_exit_thread": ("--max_threads=256", "--lane_bytes=1048576"),
 }
-# What is not right yet; the agent's README lists these as limits.
-KNOWN = {
-    "step_fork": "a signal handler that forks inside the agent",
-    "step_switch": "a signal handler that leaves a coroutine's frames above a half-made entry",
-}
 COUNTS = """
 SELECT name, sum(recorded) AS recorded, sum(open) AS open, sum(lost) AS lost FROM (
   SELECT function_id, count(duration_ns) AS recorded, count(*) - count(duration_ns) AS open, 0 AS lost
@@ -76,9 +71,7 @@ def differences(expected, counts):
             yield found
 
 
-@pytest.mark.parametrize("case", [
-    pytest.param(case, marks=[pytest.mark.xfail(reason=KNOWN[case], run=False)] if case in KNOWN else [])
-    for case in TABLE])
+@pytest.mark.parametrize("case", TABLE)
 def test_torture(repository, tmp_path, program, case):
     flightrec = repository / "bazel-bin/services/flightrec/flightrec"
     store = f"--store={tmp_path / 'store'}"

@@ -5,16 +5,11 @@
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 
 #include "torture.h"
-
-extern "C" void SwitchStack(void** saved, void* other);
 
 // StepInto(function, argument): single-steps from the call until its return.
 asm(R"(
@@ -176,37 +171,6 @@ int StepBacktrace() {
   return 0;
 }
 
-pid_t first_process;
-
-void UnhookedFork(int) {
-  if (!UnhookedIsTheStep()) return;
-  acted = acted + 1;
-  const pid_t child = fork();
-  if (child == 0) return;
-  int status = 0;
-  waitpid(child, &status, 0);
-  if (!WIFEXITED(status) || WEXITSTATUS(status) != 5) stacks_wrong = stacks_wrong + 1;
-}
-
-// The child leaves the stub in whose middle it was made.
-int StepFork() {
-  first_process = getpid();
-  UseHandler(UnhookedFork, 0);
-  long rounds = 0;
-  do {
-    ++rounds;
-    steps = 0;
-    act_at = rounds;
-    const int result = StepInto(TailLeaf, 1);
-    if (getpid() != first_process) _exit(result == 3 && Leaf(4) == 5 ? 5 : 6);
-  } while (acted == rounds);
-  ExpectCalls("StepInto", rounds);
-  ExpectCalls("TailLeaf", rounds);
-  ExpectCalls("Leaf", rounds);
-  std::printf("%ld wrong\n", stacks_wrong);
-  return 0;
-}
-
 void UnhookedExit(int) {
   if (UnhookedIsTheStep()) pthread_exit(&jump_target);
 }
@@ -241,42 +205,6 @@ int StepExitThread() {
   return 0;
 }
 
-void* fiber_saved;
-void* main_saved;
-
-void UnhookedSwitch(int) {
-  if (!UnhookedIsTheStep()) return;
-  acted = acted + 1;
-  SwitchStack(&main_saved, fiber_saved);
-}
-
-}  // namespace
-
-COUNTED void StepFiber() {
-  for (;;) {
-    sink = Leaf(sink);
-    SwitchStack(&fiber_saved, main_saved);
-  }
-}
-
-namespace {
-
-// A coroutine runs in the middle of the stub, and keeps its frame.
-int StepSwitch() {
-  static char memory[65536];
-  auto* top = reinterpret_cast<uint64_t*>(memory + sizeof(memory) - 64);
-  *--top = 0;
-  *--top = reinterpret_cast<uint64_t>(StepFiber);
-  for (int i = 0; i < 6; ++i) *--top = 0;
-  fiber_saved = top;
-  const long rounds = StepThrough(UnhookedSwitch, 0);
-  ExpectCalls("TailLeaf", rounds);
-  ExpectCalls("Leaf", 2 * rounds - 1);
-  ExpectCalls("SwitchStack", 2 * (rounds - 1));
-  std::puts("stepped");
-  return 0;
-}
-
 }  // namespace
 
 const Case kStepCases[] = {
@@ -285,8 +213,6 @@ const Case kStepCases[] = {
     {"step_jump", StepJump},
     {"step_throw", StepThrow},
     {"step_backtrace", StepBacktrace},
-    {"step_fork", StepFork},
     {"step_exit_thread", StepExitThread},
-    {"step_switch", StepSwitch},
     {},
 };
