@@ -104,6 +104,7 @@ void CallChunkBuilder::BuildInto(CallChunk& chunk) {
   chunk.header = ChunkHeader();
   chunk.open_calls.clear();
   chunk.lost_before.clear();
+  chunk.filtered_before.clear();
   TakeWindow(chunk.calls);
   if (chunk.calls.size() != std::exchange(taken_, 0)) DropHoles(chunk.calls);
   TakeOutside(chunk.calls);

@@ -283,7 +283,7 @@ RECORDING is @latest (the default) or an id from `flightrec recordings`.
 PATTERN, where * stands for any characters (:: and / included) and ? for one:
   main  ns::Foo::*         functions of the program by name, with or without arguments, or by symbol; parts that the
                            compiler made of them too
-  libz.so*:deflate*        functions of a library that is loaded at the start
+  libz.so*:deflate*        functions of a library, loaded at the start or later
   **                       every function of the program and its libraries
   @file:src/*.cc           by the end of their source file's path, as the debug information has it
   @usercode                of the program and its own libraries: not of those below /lib, /usr/lib and /usr/local/lib,

@@ -47,10 +47,9 @@ struct Fate {
 };
 
 std::vector<Fate> HookedFates(const capture::v1::PlanProbesResponse& plan) {
-  std::array<Fate, 3> fates = {
+  std::array<Fate, 2> fates = {
       Fate{"INLINE", 0, true, "A jump over its first instructions, which are relocated.", {}},
-      Fate{"SLED", 0, true, "A jump in the place that the compiler left for it.", {}},
-      Fate{"TRAP", 0, true, "A trap instruction.", {}}};
+      Fate{"SLED", 0, true, "A jump in the place that the compiler left for it.", {}}};
   for (const capture::v1::PlannedProbe& probe : plan.probes()) {
     const int index = probe.method() - capture::v1::PROBE_METHOD_INLINE;
     if (index < 0 || index >= static_cast<int>(fates.size())) continue;

@@ -5,7 +5,6 @@ import io
 import os
 import pathlib
 import re
-import shutil
 import subprocess
 
 import pytest
@@ -130,8 +129,11 @@ def by_build_id(program):
     place = folder / f"{build_id[2:]}.debug"
     yield place
     place.unlink(missing_ok=True)
-    if missing:
-        shutil.rmtree(missing)
+    # Others may have put something there meanwhile.
+    for parent in (folder, *folder.parents):
+        if missing not in (parent, *parent.parents) or any(parent.iterdir()):
+            break
+        parent.rmdir()
 
 
 @pytest.mark.skipif(not os.access("/usr/lib", os.W_OK), reason="debug symbols are installed below /usr/lib/debug")

@@ -83,6 +83,7 @@ Json RenderCompleteness(const trace::v1::Completeness& c) {
   SetUnlessZero(result, "threads_refused", c.threads_refused());
   SetUnlessEmpty(result, "thread_limit_message", c.thread_limit_message(), kMaxNoteBytes);
   SetUnlessZero(result, "calls_too_deep", c.calls_too_deep());
+  SetUnlessZero(result, "calls_filtered", c.calls_filtered());
   SetUnlessZero(result, "functions_refused", refused);
   if (c.refusals_size() > 0) result["refusals"] = RenderRefusals(c);
   SetUnlessZero(result, "children_not_traced", c.children_not_traced());

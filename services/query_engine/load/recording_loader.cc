@@ -252,8 +252,10 @@ trace::v1::Completeness RecordingLoader::Completeness(const trace::v1::Recording
   trace::v1::Completeness result = recording.completeness();
   result.set_calls_recorded(calls_timed_);
   result.set_calls_open(calls_open_);
-  // The tracer also knows of calls whose chunks never arrived.
-  result.set_calls_lost(std::max(result.calls_lost(), calls_lost_));
+  // Chunks do not tell calls that were too deep apart, the tracer does. It also knows of calls whose
+  // chunks never arrived.
+  const uint64_t lost = calls_lost_ - std::min(calls_lost_, result.calls_too_deep());
+  result.set_calls_lost(std::max(result.calls_lost(), lost));
   result.set_calls_filtered(std::max(result.calls_filtered(), calls_filtered_));
   const bool done = recording.state() == trace::v1::RECORDING_STATE_SEALED ||
                     recording.state() == trace::v1::RECORDING_STATE_FAILED;
@@ -264,13 +266,13 @@ trace::v1::Completeness RecordingLoader::Completeness(const trace::v1::Recording
                                   "in them are not counted."));
   }
   if (lost_by_function_.empty()) return result;
-  std::vector<std::pair<uint64_t, uint64_t>> lost(lost_by_function_.begin(),
-                                                  lost_by_function_.end());
-  std::stable_sort(lost.begin(), lost.end(),
+  std::vector<std::pair<uint64_t, uint64_t>> by_calls(lost_by_function_.begin(),
+                                                      lost_by_function_.end());
+  std::stable_sort(by_calls.begin(), by_calls.end(),
                    [](const auto& a, const auto& b) { return a.second > b.second; });
-  lost.resize(std::min(lost.size(), kMaxLostByFunction));
+  by_calls.resize(std::min(by_calls.size(), kMaxLostByFunction));
   result.clear_lost_by_function();
-  for (const auto& [function_id, calls] : lost) {
+  for (const auto& [function_id, calls] : by_calls) {
     trace::v1::LostCalls* entry = result.add_lost_by_function();
     entry->set_function_id(function_id);
     entry->set_calls(calls);

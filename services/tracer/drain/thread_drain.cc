@@ -135,8 +135,9 @@ void ThreadDrain::TellLosses(chunk::CallChunk& chunk) {
     chunk.lost_before.push_back({function_id, count});
   }
   lost_by_function_.clear();
-  while (!filtered_by_function_.empty() &&
-         chunk.filtered_before.size() < chunk::kMaxFilteredFunctionsPerChunk / 4) {
+  // Behind the final chunk comes none for the rest.
+  const size_t most = chunk::kMaxFilteredFunctionsPerChunk / (chunk.header.is_final ? 1 : 4);
+  while (!filtered_by_function_.empty() && chunk.filtered_before.size() < most) {
     const auto first = filtered_by_function_.begin();
     chunk.filtered_before.push_back({first->first, first->second});
     filtered_by_function_.erase(first);
@@ -221,7 +222,9 @@ EncodedChunk ThreadDrain::SealFinal(absl::Span<const lane::OpenCall> never_ended
   chunk::CallChunk chunk;
   chunk.header = MakeHeader();
   chunk.header.is_final = true;
-  lost_ += std::exchange(untold_, 0);
+  // Negative if the last functions were counted and their causes not: the thread ended in between, or runs on.
+  const auto untold = static_cast<int64_t>(std::exchange(untold_, 0));
+  if (untold > 0) lost_ += static_cast<uint64_t>(untold);
   TellLosses(chunk);
   chunk.open_calls = Translate(never_ended, chunk::kMaxOpenCallsPerChunk);
   if (!chunk.open_calls.empty()) chunk.header.clock_error_ticks = ClockError(chunk);

@@ -63,6 +63,7 @@ class UnitReader {
     ByteCursor cursor(absl::MakeConstSpan(abbreviations_).subspan(table));
     std::vector<Attribute> attributes;
     while (!cursor.AtEnd()) {
+      if (++steps_ > kMaxSteps) return {};
       const uint64_t own = cursor.ReadUleb();
       if (own == 0) return {};
       cursor.ReadUleb();       // tag

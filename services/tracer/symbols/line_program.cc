@@ -45,7 +45,9 @@ class EntryFinder {
   static constexpr uint64_t kFirstTombstone = UINT64_MAX - 1;
 
   void Visit(uint64_t address, uint32_t file, uint32_t line) {
-    if (searching_) Search(address);
+    if (searching_ || (next_ + 1 < entries_.size() && entries_[next_ + 1].offset <= address)) {
+      Search(address);
+    }
     while (next_ < entries_.size() && entries_[next_].offset <= address) {
       EntryLine& entry = entries_[next_];
       if (address - entry.offset < entry.size && !entry.found) {

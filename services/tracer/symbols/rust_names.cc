@@ -537,7 +537,8 @@ size_t DecodeEscape(absl::string_view text, std::string& result) {
 }  // namespace
 
 absl::optional<std::string> DemangleRustV0(absl::string_view symbol) {
-  if (!absl::ConsumePrefix(&symbol, "_R")) return absl::nullopt;
+  // A name repeats its parts at will: without a limit a long one takes for ever.
+  if (symbol.size() > kMaxName || !absl::ConsumePrefix(&symbol, "_R")) return absl::nullopt;
   return V0Demangler(symbol).Demangle();
 }
 
