@@ -76,7 +76,7 @@ bool FillSlot(const AgentState& state, uint64_t slot, ThreadBlock& block, uint64
   }
   block.control = base;
   lane::SlotControl* control = Control(block);
-  lane::BeginSlot(control);
+  lane::BeginSlot(control, ReadTicks(state));
   block.shadow_base = state.shadows + slot * state.slot_bytes;
   if (block.top != 0) ClearShadow(state, block);
   block.top = block.shadow_base + sizeof(ShadowEntry);
@@ -115,7 +115,6 @@ ThreadBlock* Refuse(const AgentState& state, uint64_t thread_pointer, uint64_t r
     own->releases = releases;
     return own;
   }
-  __atomic_fetch_add(count, 1, __ATOMIC_RELAXED);
   const uint64_t first = (thread_pointer * kScatter) >> kIndexShift;
   for (uint64_t i = 0; i < kRefusedBlocks; ++i) {
     const uint64_t place = (first + i) % kRefusedBlocks;
@@ -126,6 +125,8 @@ ThreadBlock* Refuse(const AgentState& state, uint64_t thread_pointer, uint64_t r
         expected == thread_pointer) {
       block->kind = kRefused;
       block->releases = releases;
+      // Here, so that a thread for which no block is left does not count at each of its calls.
+      __atomic_fetch_add(count, 1, __ATOMIC_RELAXED);
       SetGsBase(block);
       if (place < lane::kMaxRefusedTids) {
         __atomic_store_n(&Header(state)->refused_tids[place],
@@ -138,7 +139,7 @@ ThreadBlock* Refuse(const AgentState& state, uint64_t thread_pointer, uint64_t r
 }
 
 void Activate(const AgentState& state, const ThreadBlock& block, uint32_t tid) {
-  lane::ActivateSlot(Header(state), Control(block), tid, block.owner, ReadTicks(state));
+  lane::ActivateSlot(Header(state), Control(block), tid, block.owner);
 }
 
 void LeaveRefused(const AgentState& state, ThreadBlock* block) {

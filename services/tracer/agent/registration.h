@@ -13,7 +13,7 @@
 namespace flightrec::agent {
 
 // `stack` is an address on the thread's current stack. Sets the gs base.
-// nullptr: not even a refused block was left; nothing is remembered.
+// nullptr: not even a refused block was left; nothing is remembered or counted.
 ThreadBlock* Register(const AgentState& state, uint64_t thread_pointer, uint64_t stack);
 
 // Shows the thread's slot to the tracer. Register does; a signal handler that may have left it by

@@ -80,6 +80,7 @@ class FakeThread {
     control_.tid = tid;
     control_.thread_ordinal = ordinal;
     reserved_ = control_.head;
+    file.header().free_slots[0] &= ~(uint64_t{1} << slot);
     __atomic_store_n(&control_.state, lane::kActive, __ATOMIC_RELEASE);
   }
 

@@ -238,13 +238,19 @@ uint32_t LaneFile::Prepare(uint32_t limit) {
     if (!populate(base, drops_end) || !populate(base + layout_.shadow_offset, kPageBytes) ||
         !populate(base + layout_.ring_offset, kPageBytes) ||
         !populate(base + layout_.filtered_offset, filtered_bytes)) {
-      return slot;
+      break;
     }
+    prepared_slots_ = slot + 1;
     SlotControl& slot_control = control(slot);
     slot_control.shadow_populated = kPageBytes;
     slot_control.ring_populated = kPageBytes;
   }
-  return slots;
+  return prepared_slots_;
+}
+
+bool LaneFile::Populate(uint32_t slot) const {
+  // EINVAL: a kernel before 5.14, which gives memory when it is touched.
+  return madvise(Slot(slot), kPageBytes, kPopulateWrite) == 0 || errno == EINVAL;
 }
 
 LaneFile::~LaneFile() { munmap(base_, size_); }

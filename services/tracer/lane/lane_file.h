@@ -63,6 +63,10 @@ class LaneFile {
   // function's code allow; fewer if the file system is full: those take their memory when needed.
   // Returns their number.
   uint32_t Prepare(uint32_t limit);
+  // Gives memory to the slot's control page, if it has none. False: the file system is full.
+  bool Populate(uint32_t slot) const;
+  // What Prepare returned; 0 before.
+  uint32_t prepared_slots() const { return prepared_slots_; }
 
   const std::string& path() const { return path_; }
   uint64_t size() const { return size_; }
@@ -101,6 +105,7 @@ class LaneFile {
   unsigned char* const base_;
   const uint64_t size_;
   const FileHeader layout_;
+  uint32_t prepared_slots_ = 0;
 };
 
 }  // namespace flightrec::lane

@@ -32,9 +32,17 @@ std::vector<FunctionLoss> AdvanceAll(const uint64_t* counters, uint32_t function
 
 LaneReader::LaneReader(const LaneFile& file) : file_(file), slots_(file.layout().slot_count) {}
 
-std::vector<LaneThread> LaneReader::Threads() const {
+bool LaneReader::IsReadable(uint32_t slot) {
+  if (!IsClaimed(file_.header(), slot)) return false;
+  bool& readable = slots_[slot].readable;
+  readable = readable || file_.Populate(slot);
+  return readable;
+}
+
+std::vector<LaneThread> LaneReader::Threads() {
   std::vector<LaneThread> threads;
   for (uint32_t slot = 0; slot < slots_.size(); ++slot) {
+    if (!IsReadable(slot)) continue;
     const SlotControl& control = file_.control(slot);
     if (!IsActive(control)) continue;
     threads.push_back({slot, control.tid, control.thread_ordinal, control.start_ticks});

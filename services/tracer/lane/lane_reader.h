@@ -68,7 +68,7 @@ class LaneReader {
   explicit LaneReader(const LaneFile& file);
 
   // Registered threads whose slot was not released, in slot order.
-  std::vector<LaneThread> Threads() const;
+  std::vector<LaneThread> Threads();
 
   // Takes up to out.size() records of a slot, oldest first.
   size_t Drain(uint32_t slot, absl::Span<CallRecord> out);
@@ -96,7 +96,11 @@ class LaneReader {
   void Release(uint32_t slot);
 
  private:
+  // A thread may have claimed the slot and found no memory for it: reading it would be a SIGBUS.
+  bool IsReadable(uint32_t slot);
+
   struct SlotMemory {
+    bool readable = false;
     uint64_t full = 0;
     uint64_t depth = 0;
     uint64_t migrated = 0;

@@ -1,6 +1,7 @@
 #include "services/tracer/lane/lane_reader.h"
 
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <memory>
@@ -11,6 +12,7 @@
 #include "services/tracer/lane/lane_file.h"
 #include "services/tracer/lane/layout.h"
 #include "services/tracer/lane/ring.h"
+#include "services/tracer/lane/slot_registry.h"
 
 namespace flightrec::lane {
 namespace {
@@ -32,6 +34,8 @@ class LaneReaderTest : public testing::Test {
 
 TEST_F(LaneReaderTest, only_active_slots__then_listed) {
   EXPECT_TRUE(reader_->Threads().empty());
+  ClaimSlot(&file_->header());
+  ASSERT_EQ(ClaimSlot(&file_->header()), 1u);
   SlotControl& control = file_->control(1);
   control.tid = 9;
   control.thread_ordinal = 3;
@@ -45,6 +49,19 @@ TEST_F(LaneReaderTest, only_active_slots__then_listed) {
   EXPECT_EQ(reader_->Threads()[0].ordinal, 3u);
   reader_->Release(1);
   EXPECT_TRUE(reader_->Threads().empty());
+}
+
+// Reading it would take memory, and on a full tmpfs be a SIGBUS.
+TEST(LaneReader, slots_that_nobody_has_claimed__then_not_read) {
+  const std::string path = "/dev/shm/reader_test_" + std::to_string(getpid()) + ".lane";
+  const auto file = LaneFile::Create(path, {64, 4096, 128}, 10, {});
+  ASSERT_TRUE(file.ok()) << file.status();
+  struct stat before, after;
+  ASSERT_EQ(stat(path.c_str(), &before), 0);
+  EXPECT_TRUE(LaneReader(**file).Threads().empty());
+  ASSERT_EQ(stat(path.c_str(), &after), 0);
+  EXPECT_EQ(before.st_blocks, after.st_blocks);
+  ASSERT_TRUE((*file)->Remove().ok());
 }
 
 TEST_F(LaneReaderTest, records__then_drained_from_their_slot_only) {

@@ -49,8 +49,8 @@ class Registry {
 // One life of a thread: its records carry its name, 1 to kThreads * kLivesPerThread.
 void Live(Registry& registry, uint32_t slot, uint32_t name) {
   SlotControl* control = &registry.slot(slot).control;
-  BeginSlot(control);
-  ActivateSlot(registry.header(), control, name, name * uint64_t{3}, name * uint64_t{5});
+  BeginSlot(control, name * uint64_t{5});
+  ActivateSlot(registry.header(), control, name, name * uint64_t{3});
   const Ring ring = registry.ring(slot);
   uint64_t reserved = __atomic_load_n(&control->head, __ATOMIC_RELAXED);
   uint64_t noted = 0;
@@ -181,9 +181,9 @@ TEST(RegistryStress, all_slots_claimed_at_once__then_each_has_one_owner_and_the_
 TEST(Registry, activated_twice__then_the_first_ordinal_stays) {
   FileHeader header = {};
   SlotControl control = {};
-  BeginSlot(&control);
-  ActivateSlot(&header, &control, 1, 2, 3);
-  ActivateSlot(&header, &control, 1, 2, 4);
+  BeginSlot(&control, 3);
+  ActivateSlot(&header, &control, 1, 2);
+  ActivateSlot(&header, &control, 1, 2);
   EXPECT_EQ(control.thread_ordinal, 1u);
   EXPECT_TRUE(IsActive(control));
 }

@@ -41,6 +41,13 @@ inline uint32_t ClaimSlot(FileHeader* header) {
   return kNoSlot;
 }
 
+// False: no thread has claimed it, so it may have no memory.
+inline bool IsClaimed(const FileHeader& header, uint32_t slot) {
+  // Relaxed: IsActive orders what is read of the slot.
+  const uint64_t bits = __atomic_load_n(&header.free_slots[slot / kSlotsPerWord], __ATOMIC_RELAXED);
+  return (bits >> (slot % kSlotsPerWord) & 1) == 0;
+}
+
 // Grows with every release: whoever found all slots taken looks again when it has changed. To be
 // read before the look.
 inline uint64_t Releases(const FileHeader* header) {
@@ -51,10 +58,9 @@ inline uint64_t Releases(const FileHeader* header) {
 // Shows a claimed slot to the tracer. Repeatable by the thread and its signal handlers: the first
 // ordinal stays.
 inline void ActivateSlot(FileHeader* header, SlotControl* control, uint32_t tid,
-                         uint64_t thread_pointer, uint64_t ticks) {
+                         uint64_t thread_pointer) {
   control->tid = tid;
   control->thread_pointer = thread_pointer;
-  control->start_ticks = ticks;
   // Relaxed: the number only has to be unique and in order.
   const uint64_t ordinal = 1 + __atomic_fetch_add(&header->thread_ordinals, 1, __ATOMIC_RELAXED);
   uint64_t none = 0;
@@ -65,7 +71,9 @@ inline void ActivateSlot(FileHeader* header, SlotControl* control, uint32_t tid,
 }
 
 // What a claimed slot needs before its owner can be interrupted by its own signal handlers.
-inline void BeginSlot(SlotControl* control) {
+// `ticks` are read before the owner can start a thread that inherits the slot's block.
+inline void BeginSlot(SlotControl* control, uint64_t ticks) {
+  control->start_ticks = ticks;
   control->thread_ordinal = 0;
   __atomic_store_n(&control->state, kClaimed, __ATOMIC_RELAXED);
 }

@@ -165,7 +165,7 @@ void RecordingRun::StartDrain() {
   drain::DrainSink& sink = *this;
   drain_ = std::make_unique<drain::DrainLoop>(
       *reader_, std::move(identity), options, *environment_.clock,
-      [watch = std::make_shared<target::ThreadWatch>(program_->pid()),
+      [watch = std::make_shared<target::ThreadWatch>(program_->pid(), environment_.calibration),
        filter = std::make_shared<target::ThreadFilter>(program_->pid(), thread_names_, *reader_),
        reader = reader_.get()](const std::vector<lane::LaneThread>& threads) {
         filter->Apply(threads);

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "absl/strings/match.h"
+#include "common/clock/calibration.h"
 #include "services/tracer/patch/planner.h"
 #include "services/tracer/symbols/module_reader.h"
 
@@ -66,7 +67,10 @@ bool LaunchedProgram::Start(const std::vector<std::string>& arguments) {
   if (!process.ok()) return false;
   process_ = *std::move(process);
   reader_ = std::make_unique<lane::LaneReader>(process_->lane());
-  watch_ = std::make_unique<ThreadWatch>(process_->pid());
+  const auto calibration = clock::Calibrate();
+  EXPECT_TRUE(calibration.ok()) << calibration.status();
+  if (!calibration.ok()) return false;
+  watch_ = std::make_unique<ThreadWatch>(process_->pid(), *calibration);
   filter_ = std::make_unique<ThreadFilter>(process_->pid(), options_.filter.thread_names, *reader_);
   return true;
 }

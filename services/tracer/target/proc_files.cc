@@ -2,6 +2,7 @@
 
 #include <dirent.h>
 #include <elf.h>
+#include <errno.h>
 
 #include <fstream>
 #include <sstream>
@@ -93,10 +94,11 @@ std::string ReadThreadName(pid_t pid, uint32_t tid) {
   return std::string(absl::StripSuffix(*text, "\n"));
 }
 
-std::vector<pid_t> ListThreads(pid_t pid) {
+absl::StatusOr<std::vector<pid_t>> ListThreads(pid_t pid) {
   std::vector<pid_t> threads;
-  DIR* folder = opendir(absl::StrCat("/proc/", pid, "/task").c_str());
-  if (folder == nullptr) return threads;
+  const std::string path = absl::StrCat("/proc/", pid, "/task");
+  DIR* folder = opendir(path.c_str());
+  if (folder == nullptr) return absl::ErrnoToStatus(errno, absl::StrCat("cannot list ", path));
   absl::Cleanup close_folder = [folder] { closedir(folder); };
   while (const dirent* entry = readdir(folder)) {
     pid_t tid = 0;

@@ -38,8 +38,8 @@ absl::StatusOr<ThreadStatus> ReadThreadStatus(pid_t pid, pid_t tid);
 // Empty if the thread has ended.
 std::string ReadThreadName(pid_t pid, uint32_t tid);
 
-// Empty if the process has ended.
-std::vector<pid_t> ListThreads(pid_t pid);
+// NOT_FOUND: the process has ended.
+absl::StatusOr<std::vector<pid_t>> ListThreads(pid_t pid);
 
 }  // namespace flightrec::target
 

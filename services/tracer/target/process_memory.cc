@@ -111,16 +111,11 @@ absl::Status ProcessMemory::MapLanes() {
   return status;
 }
 
-bool ProcessMemory::IsPrepared(uint64_t slot) const {
-  return lane_.control(static_cast<uint32_t>(slot)).ring_populated != 0;
-}
-
 // Writing from outside fills the process's page tables, so that a thread's registration and first
 // calls meet no page fault.
 absl::Status ProcessMemory::TouchSlots() {
   absl::Status status;
-  for (uint64_t slot = 0; slot < state_.slot_count && status.ok(); ++slot) {
-    if (!IsPrepared(slot)) break;
+  for (uint64_t slot = 0; slot < lane_.prepared_slots() && status.ok(); ++slot) {
     const uint64_t base = state_.slots + slot * state_.slot_bytes;
     agent::ShadowEntry root = {};
     root.slot = agent::kRootSlot;
@@ -149,7 +144,7 @@ absl::Status ProcessMemory::MapBlocks() {
   absl::Status status = process_.Write(*blocks, AsBytes(area));
   for (uint64_t slot = 0; slot < state_.slot_count && status.ok(); ++slot) {
     agent::ThreadBlock block = {};
-    if (IsPrepared(slot)) block.control = state_.slots + slot * state_.slot_bytes;
+    if (slot < lane_.prepared_slots()) block.control = state_.slots + slot * state_.slot_bytes;
     status =
         process_.Write(agent::BlockAddress(*blocks, agent::kFirstSlotBlock + slot), AsBytes(block));
   }

@@ -63,7 +63,6 @@ class ProcessMemory {
   absl::Status MapLanes();
   // The process's own view of what lane::LaneFile::Prepare gave memory to.
   absl::Status TouchSlots();
-  bool IsPrepared(uint64_t slot) const;
   absl::Status MapBlocks();
   absl::Status MapAgent();
   absl::StatusOr<uint64_t> OpenLaneFile(uint64_t scratch);

@@ -97,7 +97,9 @@ absl::Status ThreadControl::TryStop(bool all) {
   int quiet = 0;
   for (int round = 0; quiet < 2 && round < kMaxRounds; ++round) {
     bool found = false;
-    for (const pid_t tid : ListThreads(pid_)) {
+    const absl::StatusOr<std::vector<pid_t>> listed = ListThreads(pid_);
+    if (!listed.ok()) return listed.status();
+    for (const pid_t tid : *listed) {
       if (threads_.count(tid) != 0) continue;
       const absl::StatusOr<bool> seized = Seize(tid);
       if (!seized.ok()) return seized.status();

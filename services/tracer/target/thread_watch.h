@@ -12,6 +12,8 @@
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/types/optional.h"
+#include "common/clock/calibration.h"
 #include "services/tracer/lane/lane_reader.h"
 
 namespace flightrec::target {
@@ -26,7 +28,8 @@ struct EndedThread {
 
 class ThreadWatch {
  public:
-  explicit ThreadWatch(pid_t pid) : pid_(pid) {}
+  ThreadWatch(pid_t pid, const clock::Calibration& calibration)
+      : pid_(pid), calibration_(calibration) {}
 
   // Those of `threads` (of LaneReader::Threads, read before) that have ended. `refused` are tids of
   // LaneReader::RefusedTids: they run on no slot's block. Drain the ended once more after this.
@@ -34,15 +37,31 @@ class ThreadWatch {
                                      const std::vector<uint32_t>& refused);
 
  private:
-  uint64_t StartOf(uint32_t tid) const;  // 0: gone
+  // Times are since boot, in the unit of field 22 of /proc/PID/stat.
+  struct FirstLook {
+    uint64_t start = 0;  // of the thread; 0: it was gone
+    // No later than the registration, and so than the start of any thread that has inherited its
+    // block. Known of threads too that nobody has seen alive.
+    uint64_t registered = 0;
+  };
+
+  // 0: gone. nullopt: it lives, but nothing can be read.
+  absl::optional<uint64_t> StartOf(uint32_t tid) const;
+  uint64_t RegisteredAt(uint64_t start_ticks) const;
+  // Takes the living out of `threads` into `registered`, tid to start.
+  std::vector<EndedThread> SplitOff(const std::vector<lane::LaneThread>& threads,
+                                    absl::flat_hash_map<uint32_t, uint64_t>& registered);
+  // Start of the youngest living thread that may run on a block not its own. 0: there is none.
+  uint64_t Youngest(const absl::flat_hash_map<uint32_t, uint64_t>& registered) const;
 
   // A tid may be used again: only the thread that had it at the first look counts.
   void LookAtRefused(const std::vector<uint32_t>& refused);
 
   const pid_t pid_;
+  const clock::Calibration calibration_;
   absl::flat_hash_map<uint32_t, uint64_t> refused_starts_;  // by tid
-  // Start times by thread ordinal, kept from the first look at a thread.
-  absl::flat_hash_map<uint64_t, uint64_t> starts_;
+  // By thread ordinal.
+  absl::flat_hash_map<uint64_t, FirstLook> first_looks_;
 };
 
 }  // namespace flightrec::target

@@ -299,7 +299,9 @@ absl::Status TracedProcess::CreateLane(size_t functions) {
 }
 
 absl::Status TracedProcess::Install(const EntryPoints& entries) {
-  if (ListThreads(pid()).size() != 1) {
+  const absl::StatusOr<std::vector<pid_t>> threads = ListThreads(pid());
+  if (!threads.ok()) return threads.status();
+  if (threads->size() != 1) {
     return absl::FailedPreconditionError(
         absl::StrCat(options_.program,
                      " has more than one thread before its entry point; "

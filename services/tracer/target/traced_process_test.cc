@@ -130,6 +130,21 @@ TEST(TracedProcess, slots_of_ended_threads__then_reused_without_mixing) {
   EXPECT_EQ(program.threads_seen(), 1u + kThreads);
 }
 
+TEST(TracedProcess, slots_of_ended_threads_beside_an_idle_one__then_reused) {
+  constexpr int kThreads = 40;
+  LaunchedProgram program(kControlFlow);
+  program.options().limits.threads = 3;
+  ASSERT_TRUE(program.Start({"series_beside_idle"}));
+  for (int i = 0; i < kThreads; ++i) {
+    program.SendByte();
+    while (program.DrainOnce() == 0) {
+    }
+  }
+  EXPECT_EQ(program.RunToEnd().exit_code, 0);
+  EXPECT_EQ(program.reader().refusals().by_limit, 0u);
+  EXPECT_EQ(program.counts("OneOfASeries").recorded, 0u + kThreads);
+}
+
 TEST(TracedProcess, slot_released_while_a_refused_thread_lives__then_it_is_recorded_from_there) {
   LaunchedProgram program(kControlFlow);
   program.options().limits.threads = 2;

@@ -12,6 +12,7 @@
 #include <sys/mman.h>
 #include <sys/time.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <ucontext.h>
 #include <unistd.h>
 
@@ -388,6 +389,25 @@ int Series() {
   return 0;
 }
 
+void* UnhookedIdle(void*) {
+  while (true) pause();
+}
+
+uint64_t UnhookedHundredths() {
+  timespec now;
+  clock_gettime(CLOCK_BOOTTIME, &now);
+  return static_cast<uint64_t>(now.tv_sec) * 100 + static_cast<uint64_t>(now.tv_nsec) / 10'000'000;
+}
+
+// A thread that calls nothing hooked lives beside them, since an earlier hundredth of a second.
+int SeriesBesideIdle() {
+  pthread_t idle;
+  pthread_create(&idle, nullptr, UnhookedIdle, nullptr);
+  for (const uint64_t begin = UnhookedHundredths(); UnhookedHundredths() < begin + 2;) {
+  }
+  return Series();
+}
+
 volatile bool first_has_lane;
 volatile bool second_may_go_on;
 
@@ -489,6 +509,7 @@ constexpr Scenario kScenarios[] = {
     {"many_threads", ManyThreads},
     {"names", Names},
     {"series", Series},
+    {"series_beside_idle", SeriesBesideIdle},
     {"second_chance", SecondChance},
     {"children", Children},
     {"exec", Exec},
