@@ -276,6 +276,16 @@ absl::StatusOr<target::HookChangeResult> RecordingRun::Make(const ProbeChange& c
   if (!made.ok()) return made.status();
   absl::MutexLock lock(&mutex_);
   functions_hooked_ = made->live;
+  // Of functions tried again only the last answer counts.
+  for (const target::ModuleHooks& tried : change.hooks.add) {
+    for (const target::Hook& hook : tried.hooks) {
+      failures_.erase(std::remove_if(failures_.begin(), failures_.end(),
+                                     [&hook](const target::HookFailure& failure) {
+                                       return failure.function_index == hook.function_index;
+                                     }),
+                      failures_.end());
+    }
+  }
   failures_.insert(failures_.end(), made->failures.begin(), made->failures.end());
   UpdateCompleteness();
   SendProcess();
