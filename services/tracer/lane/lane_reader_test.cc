@@ -1,6 +1,7 @@
 #include "services/tracer/lane/lane_reader.h"
 
 #include <gtest/gtest.h>
+#include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -53,7 +54,9 @@ TEST_F(LaneReaderTest, only_active_slots__then_listed) {
 
 // Reading it would take memory, and on a full tmpfs be a SIGBUS.
 TEST(LaneReader, slots_that_nobody_has_claimed__then_not_read) {
-  const std::string path = "/dev/shm/reader_test_" + std::to_string(getpid()) + ".lane";
+  std::string folder = "/dev/shm/reader_test_XXXXXX";
+  ASSERT_NE(mkdtemp(folder.data()), nullptr);
+  const std::string path = folder + "/reader.lane";
   const auto file = LaneFile::Create(path, {64, 4096, 128}, 10, {});
   ASSERT_TRUE(file.ok()) << file.status();
   struct stat before, after;
@@ -62,6 +65,7 @@ TEST(LaneReader, slots_that_nobody_has_claimed__then_not_read) {
   ASSERT_EQ(stat(path.c_str(), &after), 0);
   EXPECT_EQ(before.st_blocks, after.st_blocks);
   ASSERT_TRUE((*file)->Remove().ok());
+  ASSERT_EQ(rmdir(folder.c_str()), 0);
 }
 
 TEST_F(LaneReaderTest, records__then_drained_from_their_slot_only) {

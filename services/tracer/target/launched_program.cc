@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <stdlib.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -31,6 +32,10 @@ LaunchedProgram::~LaunchedProgram() {
   CloseInput();
   if (output_ >= 0) close(output_);
   if (error_output_ >= 0) close(error_output_);
+  filter_.reset();
+  reader_.reset();
+  process_.reset();
+  if (!options_.lane_directory.empty()) rmdir(options_.lane_directory.c_str());
 }
 
 bool LaunchedProgram::Start(const std::vector<std::string>& arguments) {
@@ -60,7 +65,10 @@ bool LaunchedProgram::Start(const std::vector<std::string>& arguments) {
     for (uint32_t i = 0; i < hooks_.size(); ++i) hooks_[i].function_index = i;
     return std::vector<ModuleHooks>{{options_.module, base_, hooks_}};
   };
-  options_.lane_directory = "/dev/shm";
+  // Of its own: tests that run at once, in process namespaces of their own, may have the same pids.
+  std::string folder = "/dev/shm/flightrec_test_XXXXXX";
+  EXPECT_NE(mkdtemp(folder.data()), nullptr);
+  options_.lane_directory = folder;
   auto process = TracedProcess::Launch(options_);
   close(ends[0]);
   EXPECT_TRUE(process.ok()) << process.status();
