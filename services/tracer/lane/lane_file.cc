@@ -17,8 +17,8 @@
 namespace flightrec::lane {
 namespace {
 
-// Stubs reach the shared part of an entry with a signed 32-bit distance.
-constexpr uint64_t kMaxSlotBytesTotal = (uint64_t{1} << 31) - (1u << 20);
+// Stubs reach the shared part of an entry with a signed 32-bit distance, see FarthestByte.
+constexpr uint64_t kMaxDistance = INT32_MAX;
 // Prepare takes at most so much of the file system.
 constexpr uint64_t kMaxPreparedBytes = uint64_t{8} << 20;
 
@@ -84,6 +84,13 @@ uint64_t FileBytes(const FileHeader& header) {
   return header.header_bytes + header.slot_count * header.slot_bytes;
 }
 
+// From an entry of a thread's private shadow stack to the end of its shared part: the private parts
+// of all slots come first, then the lane file.
+uint64_t FarthestByte(const FileHeader& header) {
+  return header.slot_count * header.slot_bytes + header.header_bytes + header.shadow_offset +
+         sizeof(OpenCallEntry);
+}
+
 // A header whose places all lie inside the file and do not overlap.
 bool IsConsistent(const FileHeader& header, uint64_t size) {
   const LaneLimits limits = {header.slot_count, header.ring_bytes, header.shadow_entries};
@@ -100,11 +107,12 @@ bool IsConsistent(const FileHeader& header, uint64_t size) {
 // `functions` and as many of the spare ones as fit.
 uint32_t RoomFor(const LaneLimits& limits, uint32_t functions, uint64_t features) {
   const FileHeader least = MakeHeader(limits, functions, ProcessIdentity(), features);
-  const uint64_t used = least.slot_count * least.slot_bytes;
-  if (used >= kMaxSlotBytesTotal) return functions;
+  const uint64_t used = FarthestByte(least);
+  if (used >= kMaxDistance) return functions;
   // A page less: the counters are rounded up to one.
   const uint64_t counters = (features & kFilters) != 0 ? 2 : 1;
-  const uint64_t bytes = (kMaxSlotBytesTotal - used) / least.slot_count / counters;
+  // In every slot, and once more in front of the first shared entry.
+  const uint64_t bytes = (kMaxDistance - used) / (least.slot_count + 1) / counters;
   const uint64_t fitting = bytes < kPageBytes ? 0 : (bytes - kPageBytes) / sizeof(uint64_t);
   const uint64_t spare = std::min<uint64_t>(limits.spare_functions, fitting);
   return static_cast<uint32_t>(
@@ -149,10 +157,10 @@ absl::StatusOr<std::unique_ptr<LaneFile>> LaneFile::Create(const std::string& pa
   FileHeader header =
       MakeHeader(limits, RoomFor(limits, function_count, features), identity, features);
   header.functions_in_use = function_count;
-  if (header.slot_count * header.slot_bytes > kMaxSlotBytesTotal) {
+  if (FarthestByte(header) > kMaxDistance) {
     return absl::InvalidArgumentError(absl::StrCat("lanes of ", header.slot_count, " threads take ",
-                                                   header.slot_count * header.slot_bytes,
-                                                   " bytes, more than ", kMaxSlotBytesTotal,
+                                                   FarthestByte(header), " bytes, more than ",
+                                                   kMaxDistance,
                                                    "; lower the thread limit, the lane size or the "
                                                    "call depth"));
   }

@@ -102,6 +102,29 @@ TEST_F(LaneFileTest, limits_out_of_range__then_invalid_argument) {
   }
 }
 
+// Stubs add a signed 32-bit distance; tmpfs takes no memory for what is not touched.
+TEST_F(LaneFileTest, largest_lanes_that_are_made__then_every_entry_is_within_reach) {
+  constexpr uint32_t kMany = 500'000;
+  for (const uint64_t features : {uint64_t{0}, uint64_t{kFilters}}) {
+    int made = 0;
+    for (uint32_t entries = 30'000; entries <= 140'000; entries += 1000) {
+      unlink(path_.c_str());
+      const LaneLimits limits = {64, 16u << 20, entries, 1u << 20};
+      const auto file = LaneFile::Create(path_, limits, kMany, {}, features);
+      if (!file.ok()) {
+        EXPECT_EQ(file.status().code(), absl::StatusCode::kInvalidArgument);
+        continue;
+      }
+      ++made;
+      const FileHeader& layout = (*file)->layout();
+      EXPECT_LE(layout.slot_count * layout.slot_bytes + layout.header_bytes + layout.shadow_offset +
+                    sizeof(OpenCallEntry),
+                uint64_t{INT32_MAX});
+    }
+    EXPECT_GT(made, 0);
+  }
+}
+
 TEST_F(LaneFileTest, folder_missing__then_failed_precondition) {
   EXPECT_EQ(LaneFile::Create("/nonexistent/a.lane", kSmall, 1, {}).status().code(),
             absl::StatusCode::kFailedPrecondition);

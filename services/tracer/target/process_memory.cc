@@ -8,6 +8,8 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <cstdint>
+#include <cstdlib>
 
 #include "absl/strings/str_cat.h"
 #include "services/tracer/agent/agent_image.h"
@@ -257,9 +259,11 @@ absl::Status ProcessMemory::Activate() {
 }
 
 stub::LaneGeometry ProcessMemory::geometry() const {
+  const uint64_t distance = state_.slots + state_.shadow_offset - state_.shadows;
+  // lane::LaneFile::Create makes no larger lanes.
+  if (distance > INT32_MAX) std::abort();
   stub::LaneGeometry geometry;
-  geometry.shared_distance =
-      static_cast<int32_t>(state_.slots + state_.shadow_offset - state_.shadows);
+  geometry.shared_distance = static_cast<int32_t>(distance);
   geometry.ring_offset = static_cast<uint32_t>(state_.ring_offset);
   geometry.ring_bytes = static_cast<uint32_t>(state_.ring_bytes);
   geometry.clock_line = state_.clock_line;

@@ -3,13 +3,8 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
-#include <fstream>
 #include <numeric>
-#include <string>
 
-#include "absl/strings/match.h"
-#include "absl/strings/numbers.h"
-#include "absl/strings/str_cat.h"
 #include "absl/types/optional.h"
 #include "services/tracer/inject/memory_map.h"
 
@@ -20,6 +15,7 @@ namespace {
 constexpr uint64_t kMaxGap = 4096;
 constexpr uint64_t kMaxRun = uint64_t{256} << 10;
 constexpr uint64_t kWord = 8;
+constexpr std::array<uint8_t, 2> kSystemCall = {0x0F, 0x05};
 // Handlers that interrupt handlers, each on a stack of its own.
 constexpr int kMaxStacksPerThread = 8;
 
@@ -72,6 +68,27 @@ class Windows {
               [&](size_t a, size_t b) { return changes_[a].address < changes_[b].address; });
   }
 
+  // As NewPlace, for a thread inside a system call: the kernel may go back to the instruction,
+  // which is the last of the code to be written over.
+  absl::optional<uint64_t> NewPlaceInCall(uint64_t pc) {
+    const auto after = std::lower_bound(
+        order_.begin(), order_.end(), pc,
+        [&](size_t index, uint64_t address) { return changes_[index].address < address; });
+    if (after == order_.begin()) return absl::nullopt;
+    const TextChange& change = changes_[*(after - 1)];
+    const uint64_t offset = pc - change.address;
+    if (offset != change.bytes.size() || offset > change.expected.size()) return NewPlace(pc);
+    const uint64_t call = offset - kSystemCall.size();
+    const auto code = change.expected.begin() + static_cast<std::ptrdiff_t>(call);
+    if (!std::equal(kSystemCall.begin(), kSystemCall.end(), code)) return absl::nullopt;
+    for (const patch::Landmark& landmark : change.landmarks) {
+      // The copy of the instruction is as long as the original.
+      if (landmark.original == call)
+        return change.relocated + landmark.relocated + kSystemCall.size();
+    }
+    return absl::nullopt;
+  }
+
   // Where code at `pc` goes on; nullopt: where it is.
   absl::optional<uint64_t> NewPlace(uint64_t pc) {
     const auto after = std::lower_bound(
@@ -116,11 +133,11 @@ class InterruptedCode {
   }
 
  private:
-  uint64_t EndOfStack(uint64_t address) const {
+  const inject::Mapping* StackAt(uint64_t address) const {
     for (const inject::Mapping& mapping : map_.mappings()) {
-      if (mapping.low <= address && address < mapping.high) return mapping.high;
+      if (mapping.low <= address && address < mapping.high) return &mapping;
     }
-    return 0;
+    return nullptr;
   }
 
   bool IsRestorer(uint64_t address) const {
@@ -129,9 +146,12 @@ class InterruptedCode {
   }
 
   absl::Status Search(uint64_t stack_pointer, std::vector<uint64_t>& stacks) {
-    const uint64_t low = stack_pointer & ~(kWord - 1);
-    const uint64_t high = std::min(EndOfStack(low), low + kMaxStackSearch);
-    if (high <= low) return absl::OkStatus();
+    const inject::Mapping* stack = StackAt(stack_pointer);
+    if (stack == nullptr) return absl::OkStatus();
+    // The handler's return has taken the restorer's address off the stack already when the thread
+    // stands in the restorer.
+    const uint64_t low = std::max(stack->low, (stack_pointer - kWord) & ~(kWord - 1));
+    const uint64_t high = std::min(stack->high, low + kMaxStackSearch);
     std::vector<uint64_t> words((high - low) / kWord);
     const absl::Status read = process_.Read(
         low, absl::MakeSpan(reinterpret_cast<uint8_t*>(words.data()), words.size() * kWord));
@@ -157,18 +177,6 @@ class InterruptedCode {
   const inject::MemoryMap& map_;
   Windows& windows_;
 };
-
-// False: no signal handler can be running.
-bool HandlesSignals(pid_t pid) {
-  std::ifstream file(absl::StrCat("/proc/", pid, "/status"));
-  constexpr char kCaught[] = "SigCgt:";
-  for (std::string line; std::getline(file, line);) {
-    uint64_t caught = 1;
-    if (!absl::StartsWith(line, kCaught)) continue;
-    return !absl::SimpleHexAtoi(line.substr(sizeof(kCaught)), &caught) || caught != 0;
-  }
-  return true;
-}
 
 }  // namespace
 
@@ -198,18 +206,18 @@ absl::StatusOr<std::vector<size_t>> MoveThreads(ThreadControl& threads,
   const absl::StatusOr<inject::MemoryMap> map = inject::MemoryMap::Read(process.pid());
   if (!map.ok()) return map.status();
   InterruptedCode interrupted(process, *map, windows);
-  const bool handlers = HandlesSignals(process.pid());
   for (const pid_t tid : threads.stopped()) {
     absl::StatusOr<user_regs_struct> registers = threads.Registers(tid);
     // Killed meanwhile: it runs nothing any more.
     if (!registers.ok()) continue;
-    const absl::optional<uint64_t> place = windows.NewPlace(registers->rip);
+    const bool in_call = static_cast<int64_t>(registers->orig_rax) >= 0;
+    const absl::optional<uint64_t> place =
+        in_call ? windows.NewPlaceInCall(registers->rip) : windows.NewPlace(registers->rip);
     if (place.has_value()) {
       registers->rip = *place;
       const absl::Status moved = threads.SetRegisters(tid, *registers);
       if (!moved.ok()) return moved;
     }
-    if (!handlers) continue;
     const absl::Status moved = interrupted.Move(registers->rsp);
     if (!moved.ok()) return moved;
   }

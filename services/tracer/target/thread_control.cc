@@ -23,6 +23,7 @@ constexpr absl::Duration kLookAgain = absl::Microseconds(20);
 constexpr int kLooksUntilDeadCheck = 100;
 // A system call that the tracer asks for; mmap and the like do not block.
 constexpr absl::Duration kCallTimeout = absl::Seconds(5);
+constexpr uint64_t kSystemCallCode = 0x050F;  // as a little-endian number
 constexpr uint64_t kAllSignals = ~uint64_t{0};
 // New threads that appear while the others are being stopped.
 constexpr int kMaxRounds = 1000;
@@ -42,6 +43,11 @@ std::string CommandOf(pid_t pid) {
   std::string name;
   std::getline(file, name);
   return name;
+}
+
+// Signals that an instruction of the thread itself causes.
+bool IsFault(int signal) {
+  return signal == SIGSEGV || signal == SIGBUS || signal == SIGILL || signal == SIGFPE;
 }
 
 void SetArguments(const std::vector<uint64_t>& arguments, user_regs_struct& registers) {
@@ -176,6 +182,7 @@ absl::Status ThreadControl::AwaitStops(absl::Time deadline) {
                         (state == State::kAsked && progress == Progress::kRunning &&
                          look % kLooksUntilDeadCheck == 0 && tid == pid_ && IsDead(tid));
       if (dead) {
+        detoured_.erase(tid);
         thread = threads_.erase(thread);
         continue;
       }
@@ -224,7 +231,7 @@ absl::Status ThreadControl::AwaitEvent(pid_t tid, int wanted, int request) {
     int event, signal;
     const Progress progress = Poll(tid, event, signal);
     if (progress == Progress::kGone || (progress == Progress::kRunning && IsDead(tid))) {
-      if (progress == Progress::kGone) threads_.erase(tid);
+      if (progress == Progress::kGone) Forget(tid);
       return absl::NotFoundError(absl::StrCat("process ", pid_, " ended meanwhile"));
     }
     if (progress == Progress::kRunning) {
@@ -232,10 +239,18 @@ absl::Status ThreadControl::AwaitEvent(pid_t tid, int wanted, int request) {
       continue;
     }
     if (event == wanted || (event == 0 && signal == wanted)) return absl::OkStatus();
-    // All signals are blocked: this is an earlier request to stop that was still under way.
-    if (Ptrace(request, tid, 0, 0) != 0) return PtraceError("continue", tid);
+    if (IsFault(signal) && detoured_.count(tid) != 0) {
+      return absl::FailedPreconditionError(absl::StrCat("a system call of the tracer in thread ",
+                                                        tid, " ended with: ", strsignal(signal)));
+    }
+    // An earlier request to stop that was still under way, or a signal that cannot be blocked.
+    const int passed_on = signal == kSystemCallStop ? 0 : signal;
+    if (Ptrace(request, tid, 0, static_cast<uint64_t>(passed_on)) != 0)
+      return PtraceError("continue", tid);
   }
+  // Settle takes it back to where it was.
   threads_[tid] = State::kAsked;
+  Ptrace(PTRACE_INTERRUPT, tid, 0, 0);
   return absl::DeadlineExceededError(
       absl::StrCat("a system call of the tracer in thread ", tid, " does not return"));
 }
@@ -261,6 +276,50 @@ absl::StatusOr<uint64_t> ThreadControl::Detour(pid_t tid, const user_regs_struct
   return after->rax;
 }
 
+// What was there may have gone with the program: this one was executed in its place.
+absl::Status ThreadControl::CheckInstruction(pid_t tid, uint64_t instruction) const {
+  errno = 0;
+  const auto word = static_cast<uint64_t>(Ptrace(PTRACE_PEEKTEXT, tid, instruction, 0));
+  if (errno == 0 && (word & 0xFFFF) == kSystemCallCode) return absl::OkStatus();
+  return absl::FailedPreconditionError(
+      absl::StrCat("process ", pid_, " runs another program now: the tracer's code at ",
+                   absl::Hex(instruction), " is not there"));
+}
+
+absl::Status ThreadControl::Restore(pid_t tid) {
+  const auto detoured = detoured_.find(tid);
+  if (detoured == detoured_.end()) return absl::OkStatus();
+  const Detoured before = detoured->second;
+  detoured_.erase(detoured);
+  const absl::Status status = SetRegisters(tid, before.registers);
+  if (Ptrace(PTRACE_SETSIGMASK, tid, sizeof(before.mask),
+             reinterpret_cast<uint64_t>(&before.mask)) != 0)
+    return PtraceError("SETSIGMASK", tid);
+  return status;
+}
+
+bool ThreadControl::EndDetour(pid_t tid, int& signal) {
+  const auto detoured = detoured_.find(tid);
+  if (detoured == detoured_.end()) return true;
+  if (signal == kSystemCallStop) {
+    // With its own number, a thread at the call's entry would make its own call a second time.
+    user_regs_struct registers = detoured->second.registers;
+    registers.orig_rax = ~uint64_t{0};
+    const absl::Status set = SetRegisters(tid, registers);
+    Ptrace(PTRACE_INTERRUPT, tid, 0, 0);
+    Ptrace(PTRACE_CONT, tid, 0, 0);
+    // Not set: it was killed.
+    return !set.ok();
+  }
+  if (IsFault(signal)) signal = 0;
+  return Restore(tid).ok();
+}
+
+void ThreadControl::Forget(pid_t tid) {
+  threads_.erase(tid);
+  detoured_.erase(tid);
+}
+
 absl::StatusOr<uint64_t> ThreadControl::SystemCall(const char* what, int64_t number,
                                                    const std::vector<uint64_t>& arguments,
                                                    uint64_t instruction) {
@@ -269,19 +328,24 @@ absl::StatusOr<uint64_t> ThreadControl::SystemCall(const char* what, int64_t num
   const pid_t tid = candidates.front();
   const absl::StatusOr<user_regs_struct> saved = Registers(tid);
   if (!saved.ok()) return saved.status();
+  absl::Status status = CheckInstruction(tid, instruction);
+  if (!status.ok()) return status;
   uint64_t mask = 0;
   if (Ptrace(PTRACE_GETSIGMASK, tid, sizeof(mask), reinterpret_cast<uint64_t>(&mask)) != 0 ||
       Ptrace(PTRACE_SETSIGMASK, tid, sizeof(mask), reinterpret_cast<uint64_t>(&kAllSignals)) != 0)
     return PtraceError("SETSIGMASK", tid);
+  detoured_[tid] = {*saved, mask};
   const absl::StatusOr<uint64_t> result = Detour(tid, *saved, number, arguments, instruction);
-  if (!result.ok()) return result.status();
-  absl::Status status = SetRegisters(tid, *saved);
-  Ptrace(PTRACE_SETSIGMASK, tid, sizeof(mask), reinterpret_cast<uint64_t>(&mask));
+  const auto thread = threads_.find(tid);
+  // Gone, or it does not stop: then Settle restores it.
+  if (thread == threads_.end() || thread->second != State::kStopped) return result.status();
+  status = Restore(tid);
   if (!status.ok()) return status;
   // From here a call that was interrupted would not be restarted; from a stop by request it is.
   Ptrace(PTRACE_INTERRUPT, tid, 0, 0);
   if (Ptrace(PTRACE_CONT, tid, 0, 0) != 0) return PtraceError("CONT", tid);
   status = AwaitEvent(tid, PTRACE_EVENT_STOP, PTRACE_CONT);
+  if (!result.ok()) return result.status();
   if (!status.ok()) return status;
   const auto value = static_cast<int64_t>(*result);
   if (value < 0 && value > -4096) {
@@ -311,9 +375,10 @@ bool ThreadControl::Settle() {
     const Progress progress = Poll(tid, event, signal);
     const bool gone = progress == Progress::kGone ||
                       (progress == Progress::kRunning && tid == pid_ && IsDead(tid));
-    const bool let_go = progress == Progress::kStopped &&
+    const bool let_go = progress == Progress::kStopped && EndDetour(tid, signal) &&
                         Ptrace(PTRACE_DETACH, tid, 0, static_cast<uint64_t>(signal)) == 0;
-    thread = gone || let_go ? threads_.erase(thread) : std::next(thread);
+    ++thread;
+    if (gone || let_go) Forget(tid);
   }
   return threads_.empty();
 }

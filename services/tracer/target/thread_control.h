@@ -48,7 +48,8 @@ class ThreadControl {
 
   // Makes one of the stopped threads run a system call; `instruction` is the address of a SYSCALL
   // instruction that nothing else runs. `what` names it in the error, which has the code that fits
-  // errno.
+  // errno. FAILED_PRECONDITION: the instruction is not there (any more), or cannot be run. The
+  // thread goes on where it was, whatever happens.
   absl::StatusOr<uint64_t> SystemCall(const char* what, int64_t number,
                                       const std::vector<uint64_t>& arguments, uint64_t instruction);
 
@@ -60,6 +61,11 @@ class ThreadControl {
  private:
   enum class State { kAsked, kStopped };
   enum class Progress { kRunning, kStopped, kGone };
+  // What a thread was doing when it was taken for a system call.
+  struct Detoured {
+    user_regs_struct registers;
+    uint64_t mask = 0;  // blocked signals
+  };
 
   absl::Status TryStop(bool all);
   // False: it ended, or is not there any more.
@@ -73,8 +79,16 @@ class ThreadControl {
   absl::StatusOr<uint64_t> Detour(pid_t tid, const user_regs_struct& saved, int64_t number,
                                   const std::vector<uint64_t>& arguments, uint64_t instruction);
 
+  absl::Status CheckInstruction(pid_t tid, uint64_t instruction) const;
+  absl::Status Restore(pid_t tid);
+  // Before a stopped thread is let go; `signal` is the one it would get. False: it must stop once
+  // more first.
+  bool EndDetour(pid_t tid, int& signal);
+  void Forget(pid_t tid);
+
   const pid_t pid_;
   std::map<pid_t, State> threads_;
+  std::map<pid_t, Detoured> detoured_;
 };
 
 }  // namespace flightrec::target

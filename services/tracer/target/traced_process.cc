@@ -15,6 +15,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <set>
 #include <system_error>
 #include <utility>
 
@@ -88,7 +89,27 @@ absl::Status AddUnwinders(pid_t pid, uint64_t loader, HookInstaller& installer) 
   return absl::OkStatus();
 }
 
-// What is mapped from files, each once, the main executable first.
+// The same file may be mapped as data too, below its code or above it.
+void AddMapping(const inject::Mapping& mapping, bool is_main, std::set<std::string>& with_code,
+                std::vector<MappedModule>& modules) {
+  const auto known = std::find_if(modules.begin(), modules.end(), [&](const MappedModule& one) {
+    return one.path == mapping.path;
+  });
+  const bool has_code = with_code.count(mapping.path) != 0;
+  if (mapping.executable) with_code.insert(mapping.path);
+  if (known == modules.end()) {
+    if (mapping.file_offset != 0) return;
+    modules.insert(is_main ? modules.begin() : modules.end(),
+                   {mapping.path, mapping.low, is_main, mapping.high});
+    return;
+  }
+  // Segments of a small module may share the first page of the file.
+  const bool continues = known->end == mapping.low && known->end - known->base <= lane::kPageBytes;
+  if (mapping.file_offset == 0 && !has_code && !continues) known->base = mapping.low;
+  if (mapping.file_offset != 0 || !has_code || known->end == mapping.low) known->end = mapping.high;
+}
+
+// Files with code, each once, the main executable first.
 absl::StatusOr<std::vector<MappedModule>> ListModules(pid_t pid, const std::string& program) {
   const absl::StatusOr<inject::MemoryMap> map = inject::MemoryMap::Read(pid);
   if (!map.ok()) return map.status();
@@ -96,17 +117,15 @@ absl::StatusOr<std::vector<MappedModule>> ListModules(pid_t pid, const std::stri
   std::error_code error;
   const std::string main_path = std::filesystem::canonical(program, error).string();
   std::vector<MappedModule> modules;
+  std::set<std::string> with_code;
   for (const inject::Mapping& mapping : map->mappings()) {
     if (mapping.path.empty() || mapping.path[0] != '/') continue;
-    const auto known = std::find_if(modules.begin(), modules.end(), [&](const MappedModule& one) {
-      return one.path == mapping.path;
-    });
-    if (known != modules.end()) known->end = mapping.high;
-    if (known != modules.end() || mapping.file_offset != 0) continue;
-    const bool is_main = mapping.path == main_path;
-    modules.insert(is_main ? modules.begin() : modules.end(),
-                   {mapping.path, mapping.low, is_main, mapping.high});
+    AddMapping(mapping, mapping.path == main_path, with_code, modules);
   }
+  modules.erase(
+      std::remove_if(modules.begin(), modules.end(),
+                     [&](const MappedModule& one) { return with_code.count(one.path) == 0; }),
+      modules.end());
   if (!modules.empty() && modules.front().is_main_executable) return modules;
   return absl::FailedPreconditionError(
       absl::StrCat(program, " is not mapped in its own process; was the file replaced meanwhile?"));
@@ -383,10 +402,24 @@ absl::StatusOr<uint64_t> TracedProcess::CallInside(const char* what, int64_t num
   }
   absl::Status status = threads_->StopOne();
   if (!status.ok()) return status;
-  absl::StatusOr<uint64_t> result = threads_->SystemCall(
-      what, number, arguments, memory_->AgentFunction(agent::GetImageHeader().system_call));
+  status = CheckProgram();
+  absl::StatusOr<uint64_t> result =
+      status.ok()
+          ? threads_->SystemCall(what, number, arguments,
+                                 memory_->AgentFunction(agent::GetImageHeader().system_call))
+          : absl::StatusOr<uint64_t>(status);
   threads_->Resume();
   return result;
+}
+
+// The memory that was opened at the launch ends with the program it belongs to.
+absl::Status TracedProcess::CheckProgram() const {
+  uint8_t byte;
+  const uint64_t agent = memory_->AgentFunction(agent::GetImageHeader().system_call);
+  if (process_->Read(agent, absl::MakeSpan(&byte, 1)).ok()) return absl::OkStatus();
+  return absl::FailedPreconditionError(
+      absl::StrCat("process ", pid(), " runs another program now than ", options_.program,
+                   "; its hooks ended with that one"));
 }
 
 absl::Status TracedProcess::Apply(HookChangeResult& result) {
@@ -414,7 +447,9 @@ absl::StatusOr<HookChangeResult> TracedProcess::Change(const HookChange& change)
   for (const ModuleHooks& hooks : change.add) {
     for (const Hook& hook : hooks.hooks) functions = std::max(functions, hook.function_index + 1);
   }
-  absl::Status status = lane_->UseFunctions(functions);
+  absl::Status status = CheckProgram();
+  if (!status.ok()) return status;
+  status = lane_->UseFunctions(functions);
   for (const ModuleHooks& hooks : change.add) {
     if (status.ok()) {
       status =

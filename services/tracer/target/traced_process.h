@@ -169,6 +169,7 @@ class TracedProcess {
   void RunJobs() ABSL_LOCKS_EXCLUDED(mutex_);
   absl::StatusOr<HookChangeResult> Change(const HookChange& change);
   absl::Status Apply(HookChangeResult& result);
+  absl::Status CheckProgram() const;
   absl::StatusOr<uint64_t> CallInside(const char* what, int64_t number,
                                       const std::vector<uint64_t>& arguments);
   absl::Status Start();

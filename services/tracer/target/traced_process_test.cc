@@ -4,6 +4,7 @@
 #include <signal.h>
 
 #include <filesystem>
+#include <fstream>
 #include <memory>
 #include <string>
 #include <utility>
@@ -188,6 +189,38 @@ TEST(TracedProcess, exec_of_the_process_itself__then_its_calls_are_kept_and_the_
   EXPECT_EQ(program.counts("Leaf").recorded, 1u);
   EXPECT_EQ(program.counts("_Z4Execv").open, 1u);
   EXPECT_EQ(program.counts("main").open, 1u);
+}
+
+TEST(TracedProcess, hooks_changed_after_an_exec__then_refused_and_the_new_program_lives) {
+  LaunchedProgram program(kControlFlow);
+  ASSERT_TRUE(program.Start({"exec_and_read"}));
+  std::string name;
+  while (name != "cat") {
+    std::ifstream file("/proc/" + std::to_string(program.process().pid()) + "/comm");
+    std::getline(file, name);
+  }
+  // A module elsewhere needs memory for its stubs, from inside the program.
+  HookChange change;
+  change.add = {{program.options().module, program.base() + 4096, program.hooks()}};
+  const auto changed = program.process().ChangeHooks(change);
+  EXPECT_EQ(changed.status().code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_NE(changed.status().message().find("runs another program"), std::string::npos);
+  program.SendByte();
+  const Outcome outcome = program.RunToEnd();
+  EXPECT_FALSE(outcome.signaled) << outcome.signal;
+  EXPECT_EQ(outcome.exit_code, 0);
+  EXPECT_EQ(program.output(), "x");
+}
+
+TEST(TracedProcess, program_that_maps_itself_as_data__then_its_base_is_where_its_code_is) {
+  LaunchedProgram program(kControlFlow);
+  ASSERT_TRUE(program.Start({"maps_itself"}));
+  while (program.output().empty()) program.DrainOnce();
+  const auto modules = program.process().Modules();
+  ASSERT_TRUE(modules.ok()) << modules.status();
+  EXPECT_EQ(modules->front().base, program.base());
+  EXPECT_GT(program.base(), 0x10000000u);
+  EXPECT_EQ(program.RunToEnd().exit_code, 0);
 }
 
 TEST(TracedProcess, killed__then_signal_and_open_calls_remain) {

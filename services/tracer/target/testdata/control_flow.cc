@@ -477,6 +477,20 @@ int Exec() {
   return 1;
 }
 
+int ExecAndRead() {
+  execlp("cat", "cat", nullptr);
+  return 1;
+}
+
+// Where a mapping of its own file as data is below the code.
+int MapsItself() {
+  const int file = open("/proc/self/exe", O_RDONLY);
+  void* data = mmap(reinterpret_cast<void*>(0x10000000), 4096, PROT_READ, MAP_PRIVATE, file, 0);
+  if (data != reinterpret_cast<void*>(0x10000000) || write(1, "m", 1) != 1) return 1;
+  char byte;
+  return read(0, &byte, 1) == 0 ? 0 : 1;
+}
+
 int Environment() {
   const char* value = getenv("GREETING");
   char folder[256];
@@ -513,6 +527,8 @@ constexpr Scenario kScenarios[] = {
     {"second_chance", SecondChance},
     {"children", Children},
     {"exec", Exec},
+    {"exec_and_read", ExecAndRead},
+    {"maps_itself", MapsItself},
     {"environment", Environment},
 };
 
