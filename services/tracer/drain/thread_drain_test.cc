@@ -106,6 +106,26 @@ TEST_F(ThreadDrainTest, causes_read_before_functions__are_told_with_their_functi
   EXPECT_EQ(drain_.totals().lost(), 11u);
 }
 
+TEST_F(ThreadDrainTest, causes_behind_their_functions_at_the_end__then_nothing_is_made_up) {
+  lane::Losses losses;
+  losses.full = 1;
+  losses.functions = {{1, 2}};
+  drain_.AddLosses(losses);
+  EXPECT_EQ(Decoded(drain_.SealFinal({}, 1)).header.lost_before_total, 2u);
+}
+
+TEST_F(ThreadDrainTest, filtered_calls_of_two_chunks__are_told_in_their_own) {
+  lane::Losses losses;
+  losses.filtered = {{1, 5}};
+  drain_.AddLosses(losses);
+  drain_.Add({Record(1, 0, 10, 20)}, kNow);
+  EXPECT_EQ(Sealed().filtered_before, (std::vector<chunk::LostCalls>{{1001, 5}}));
+  losses.filtered = {{1, 2}};
+  drain_.AddLosses(losses);
+  drain_.Add({Record(2, 0, 30, 40)}, kNow);
+  EXPECT_EQ(Sealed().filtered_before, (std::vector<chunk::LostCalls>{{1001, 2}}));
+}
+
 TEST_F(ThreadDrainTest, filtered_calls__are_told_once_and_are_not_lost) {
   lane::Losses losses;
   losses.filtered = {{1, 5}, {2, 1}};
