@@ -7,10 +7,12 @@
 namespace flightrec::agent {
 namespace {
 
-constexpr uint64_t kFutexWait = 0;
 constexpr uint64_t kFutexWake = 1;
-constexpr int64_t kTimedOut = -110;  // ETIMEDOUT
-constexpr int32_t kConsistent = 0;   // RT_CONSISTENT
+constexpr uint64_t kFutexWaitBitset = 9;  // until a time of CLOCK_MONOTONIC
+constexpr uint64_t kAnyBit = 0xFFFFFFFF;
+constexpr uint64_t kMonotonic = 1;
+constexpr int64_t kSecond = 1'000'000'000;
+constexpr int32_t kConsistent = 0;  // RT_CONSISTENT
 
 struct Duration {  // struct timespec
   int64_t seconds;
@@ -19,28 +21,35 @@ struct Duration {  // struct timespec
 
 uint32_t Load(const uint32_t* word) { return __atomic_load_n(word, __ATOMIC_ACQUIRE); }
 
-// False: not in time.
+int64_t Now() {
+  Duration now = {0, 0};
+  SystemCall(kSysClockGettime, kMonotonic, reinterpret_cast<uint64_t>(&now));
+  return now.seconds * kSecond + now.nanoseconds;
+}
+
+// False: not in time. Signals do not make it longer: it sleeps until a time, not for one.
 bool AwaitAnswer(lane::FileHeader* header, uint32_t request) {
-  const Duration sleep = {0, kLibrarySleep};
-  uint32_t sleeps = 0, silent = 0;
+  int64_t now = Now();
+  const int64_t give_up = now + kMaxLibraryWait;
+  int64_t heard = now;
   uint32_t beat = Load(&header->tracer_beat);
-  for (uint32_t i = 0; i < kMaxInterruptions && sleeps < kMaxLibrarySleeps; ++i) {
+  for (; now < give_up; now = Now()) {
     // Acquire: pairs with the tracer's release; the hooks are in place.
     const uint32_t answer = Load(&header->library_answer);
     if (static_cast<int32_t>(answer - request) >= 0 || Load(&header->library_watch) == 0)
       return true;
-    const int64_t result =
-        SystemCall(kSysFutex, reinterpret_cast<uint64_t>(&header->library_answer), kFutexWait,
-                   answer, reinterpret_cast<uint64_t>(&sleep));
-    if (result != kTimedOut) continue;
-    ++sleeps;
-    const uint32_t now = Load(&header->tracer_beat);
-    silent = now == beat ? silent + 1 : 0;
-    beat = now;
-    if (silent < kBeatlessSleeps) continue;
-    // Nobody will ever answer.
-    __atomic_store_n(&header->library_watch, 0, __ATOMIC_RELEASE);
-    return false;
+    const uint32_t latest = Load(&header->tracer_beat);
+    if (latest != beat) heard = now;
+    beat = latest;
+    if (now - heard > kMaxSilence) {
+      // Nobody will ever answer.
+      __atomic_store_n(&header->library_watch, 0, __ATOMIC_RELEASE);
+      return false;
+    }
+    const int64_t wake = now + kLibrarySleep;
+    const Duration until = {wake / kSecond, wake % kSecond};
+    SystemCall(kSysFutex, reinterpret_cast<uint64_t>(&header->library_answer), kFutexWaitBitset,
+               answer, reinterpret_cast<uint64_t>(&until), 0, kAnyBit);
   }
   return false;
 }

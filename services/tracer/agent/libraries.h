@@ -9,14 +9,14 @@
 
 namespace flightrec::agent {
 
-// One sleep, in nanoseconds.
+// All in nanoseconds. How often a sleeping thread looks whether the tracer is there.
 inline constexpr int64_t kLibrarySleep = 100'000'000;
-// Sleeps without a beat of the tracer until it is taken for gone, for good.
-inline constexpr uint32_t kBeatlessSleeps = 20;
-// Sleeps for one change of libraries.
-inline constexpr uint32_t kMaxLibrarySleeps = 300;
-// Sleeps that a signal ended early.
-inline constexpr uint32_t kMaxInterruptions = 100000;
+// Without a beat of the tracer until it is taken for gone, for good. Longer than it is busy with
+// one change of hooks: stopping the threads may take it kStopAttempts * (kStopTimeout +
+// kStopPause).
+inline constexpr int64_t kMaxSilence = 10'000'000'000;
+// For one change of libraries.
+inline constexpr int64_t kMaxLibraryWait = 30'000'000'000;
 
 }  // namespace flightrec::agent
 

@@ -18,6 +18,7 @@ enum SystemCallNumber : int64_t {
   kSysPrctl = 157,
   kSysGettid = 186,
   kSysFutex = 202,
+  kSysClockGettime = 228,
   kSysOpenat = 257,
   kSysProcessVmReadv = 310,
 };

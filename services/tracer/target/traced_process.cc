@@ -37,7 +37,7 @@ namespace {
 constexpr int kSettleMilliseconds = 1;
 constexpr int kNiceness = -10;
 constexpr int kEndCheckMilliseconds = 20;
-// A tenth of what the agent waits for at least, see agent/libraries.h.
+// Much less than what the agent waits for, see agent/libraries.h.
 constexpr int kBeatMilliseconds = 100;
 // How soon a stop of the watching thread is seen.
 constexpr int64_t kWatchNanoseconds = 100'000'000;
