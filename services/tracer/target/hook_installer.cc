@@ -63,10 +63,10 @@ absl::StatusOr<RegionBuilder*> HookInstaller::RegionFor(const symbols::Module& m
 void HookInstaller::Prepare(uint64_t address, Installed& hook, bool live) {
   TextChange change;
   change.address = address;
-  change.expected = live ? hook.original : hook.jump;
+  change.expected = live ? hook.unhooked : hook.jump;
   change.bytes = live ? hook.jump
-                      : std::vector<uint8_t>(hook.original.begin(),
-                                             hook.original.begin() + patch::kPatchBytes);
+                      : std::vector<uint8_t>(hook.unhooked.begin(),
+                                             hook.unhooked.begin() + patch::kPatchBytes);
   if (live) {
     change.relocated = hook.stub.relocated;
     change.landmarks = hook.stub.landmarks;
@@ -80,7 +80,7 @@ absl::Status HookInstaller::Add(const Hook& hook, uint64_t load_bias, RegionBuil
   Installed& installed = hooks_[address];
   // A stub of the same code at the same place serves again.
   if (installed.function_id == hook.function_id && installed.original == hook.site.displaced &&
-      installed.function_index == hook.function_index && (installed.live || !installed.noticed)) {
+      installed.function_index == hook.function_index) {
     if (!installed.live) Prepare(address, installed, /*live=*/true);
     return absl::OkStatus();
   }
@@ -89,12 +89,16 @@ absl::Status HookInstaller::Add(const Hook& hook, uint64_t load_bias, RegionBuil
   if (!stub.ok()) return stub.status();
   const auto jump = patch::EncodeJump(address, stub->address);
   if (!jump.ok()) return jump.status();
-  installed = {hook.function_id,
-               hook.function_index,
-               *std::move(stub),
-               hook.site.displaced,
-               std::vector<uint8_t>(jump->begin(), jump->end()),
+  installed = {hook.function_id,    hook.function_index,
+               *std::move(stub),    hook.site.displaced,
+               hook.site.displaced, std::vector<uint8_t>(jump->begin(), jump->end()),
                hook.site.sled};
+  const auto notice = notices_.find(address);
+  if (notice != notices_.end()) {
+    absl::Status led = WriteRegion(region);
+    if (led.ok()) led = LeadToNotice(address, notice->second, installed);
+    if (!led.ok()) return led;
+  }
   Prepare(address, installed, /*live=*/true);
   return absl::OkStatus();
 }
@@ -113,12 +117,27 @@ absl::Status HookInstaller::AddModule(const symbols::Module& module, uint64_t lo
 
 absl::Status HookInstaller::WriteRegions() {
   for (const std::unique_ptr<ModuleRegion>& region : regions_) {
-    for (const RegionPiece& piece : region->builder.Take()) {
-      const absl::Status written = process_.Write(piece.address, piece.bytes);
-      if (!written.ok()) return written;
-    }
+    const absl::Status written = WriteRegion(region->builder);
+    if (!written.ok()) return written;
   }
   return absl::OkStatus();
+}
+
+absl::Status HookInstaller::WriteRegion(RegionBuilder& region) {
+  for (const RegionPiece& piece : region.Take()) {
+    const absl::Status written = process_.Write(piece.address, piece.bytes);
+    if (!written.ok()) return written;
+  }
+  return absl::OkStatus();
+}
+
+absl::Status HookInstaller::LeadToNotice(uint64_t entry, uint64_t notice, Installed& hook) {
+  const auto from_stub = patch::EncodeJump(hook.stub.relocated, notice);
+  if (!from_stub.ok()) return from_stub.status();
+  const auto from_entry = patch::EncodeJump(entry, notice);
+  if (!from_entry.ok()) return from_entry.status();
+  std::copy(from_entry->begin(), from_entry->end(), hook.unhooked.begin());
+  return process_.Write(hook.stub.relocated, *from_stub);
 }
 
 absl::Status HookInstaller::AddUnwinder(const symbols::Module& module, uint64_t load_bias) {
@@ -220,19 +239,18 @@ absl::Status HookInstaller::AddNotice(const patch::Site& site, uint64_t load_bia
   if (code.size() > kNoticeBytes) return absl::ResourceExhaustedError("prologue too long");
   const uint64_t entry = site.address + load_bias;
   const auto hook = hooks_.find(entry);
-  // A function that is hooked too comes to the notice from its stub.
-  const uint64_t from = hook == hooks_.end() ? entry : hook->second.stub.relocated;
-  const auto jump = patch::EncodeJump(from, address);
-  if (!jump.ok()) return jump.status();
-  const std::vector<uint8_t> bytes(jump->begin(), jump->end());
   if (hook == hooks_.end()) {
-    changes_.push_back({entry, site.displaced, bytes, relocated, std::move(original->landmarks)});
+    const auto jump = patch::EncodeJump(entry, address);
+    if (!jump.ok()) return jump.status();
+    changes_.push_back({entry, site.displaced, std::vector<uint8_t>(jump->begin(), jump->end()),
+                        relocated, std::move(original->landmarks)});
     change_hooks_.push_back(0);
   } else {
-    const absl::Status written = process_.Write(from, bytes);
-    if (!written.ok()) return written;
-    hook->second.noticed = true;
+    // A function that is hooked too comes to the notice from its stub.
+    const absl::Status led = LeadToNotice(entry, address, hook->second);
+    if (!led.ok()) return led;
   }
+  notices_[entry] = address;
   page->insert(page->end(), code.begin(), code.end());
   return absl::OkStatus();
 }

@@ -93,10 +93,10 @@ class HookInstaller {
     uint32_t function_index = 0;
     PlacedStub stub;
     std::vector<uint8_t> original;
+    std::vector<uint8_t> unhooked;  // what is there without the hook: `original`, or a notice
     std::vector<uint8_t> jump;
     bool sled = false;
     bool live = false;
-    bool noticed = false;  // its relocated code leads to a notice
   };
   // By site address.
   using Hooks = std::map<uint64_t, Installed>;
@@ -112,7 +112,10 @@ class HookInstaller {
                                            size_t hooks);
   absl::Status Add(const Hook& hook, uint64_t load_bias, RegionBuilder& region);
   absl::Status WriteRegions();
+  absl::Status WriteRegion(RegionBuilder& region);
   void Prepare(uint64_t address, Installed& hook, bool live);
+  // The hook's stub, which is written, goes on at the notice; without the hook the function does.
+  absl::Status LeadToNotice(uint64_t entry, uint64_t notice, Installed& hook);
   absl::Status AddQuestion(const symbols::Module& module, uint64_t load_bias, uint32_t function,
                            uint32_t agent_function, stub::Answer answer);
 
@@ -127,6 +130,8 @@ class HookInstaller {
   // Beside each other: the change and the hook it is for, 0 for a question.
   std::vector<TextChange> changes_;
   std::vector<uint64_t> change_hooks_;
+  // By entry: code of notices that was made.
+  std::map<uint64_t, uint64_t> notices_;
   std::vector<HookFailure> failures_;
   size_t live_ = 0;
 };

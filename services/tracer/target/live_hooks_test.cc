@@ -9,15 +9,20 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <sstream>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "services/tracer/patch/planner.h"
+#include "services/tracer/symbols/module_reader.h"
 #include "services/tracer/target/launched_program.h"
 #include "services/tracer/target/proc_files.h"
+#include "services/tracer/target/process_starts.h"
 
 namespace flightrec::target {
 namespace {
@@ -133,6 +138,51 @@ TEST(LiveHooks, program_that_somebody_traces__then_failed_precondition_with_who)
   EXPECT_EQ(program.ChangeHooks({}, {"Leaf"}).live, program.hooks().size() - 1);
   EXPECT_EQ(program.RunToEnd().exit_code, 0);
   EXPECT_EQ(Numbers(program.output())["errors"], 0u);
+}
+
+// fork of the C library, hooked in place of another function of the program.
+ModuleHooks HookOfFork(LaunchedProgram& program, uint32_t function_index) {
+  ModuleHooks hooks;
+  const auto modules = program.process().Modules();
+  EXPECT_TRUE(modules.ok()) << modules.status();
+  for (const MappedModule& mapped : *modules) {
+    if (!IsCLibrary(mapped.path)) continue;
+    auto read = symbols::ReadModule(mapped.path);
+    EXPECT_TRUE(read.ok()) << read.status();
+    const symbols::Module& module = *read;
+    const patch::Planner planner(module);
+    for (const StartPoint& point : FindStartPoints(module)) {
+      const auto plan = planner.PlanSite(point.function, patch::NamePolicy::kAllow);
+      const auto* site = std::get_if<patch::Site>(&plan);
+      if (point.event != agent::kForks || site == nullptr) continue;
+      hooks.hooks.push_back({*site, 4711, function_index});
+    }
+    hooks.base = mapped.base;
+    hooks.module = std::make_shared<const symbols::Module>(*std::move(read));
+  }
+  return hooks;
+}
+
+TEST(LiveHooks, function_whose_calls_are_counted__then_counted_with_its_hook_and_without) {
+  LaunchedProgram program("services/tracer/target/testdata/control_flow");
+  ASSERT_TRUE(program.Start({"fork_on_input"}));
+  const uint32_t index = program.IndexOf("Leaf");
+  HookChange add, remove;
+  add.add = {HookOfFork(program, index)};
+  remove.remove = {index};
+  ASSERT_FALSE(add.add[0].hooks.empty());
+  Step(program);
+  for (int round = 0; round < 3; ++round) {
+    const auto added = program.process().ChangeHooks(add);
+    ASSERT_TRUE(added.ok()) << added.status();
+    EXPECT_TRUE(added->failures.empty()) << added->failures.front().cause;
+    Step(program);
+    ASSERT_TRUE(program.process().ChangeHooks(remove).ok());
+    Step(program);
+  }
+  EXPECT_EQ(program.RunToEnd().exit_code, 0);
+  EXPECT_EQ(program.reader().process_starts().fork, 7u);
+  EXPECT_EQ(program.counts("Leaf").total(), 3u);
 }
 
 TEST(LiveHooks, program_that_has_ended__then_failed_precondition) {

@@ -477,6 +477,17 @@ int Exec() {
   return 1;
 }
 
+// Of one child for every byte of input.
+int ForkOnInput() {
+  char byte;
+  while (read(0, &byte, 1) == 1) {
+    const pid_t child = fork();
+    if (child == 0) _exit(0);
+    if (waitpid(child, nullptr, 0) != child || write(1, &byte, 1) != 1) return 1;
+  }
+  return 0;
+}
+
 int ExecAndRead() {
   execlp("cat", "cat", nullptr);
   return 1;
@@ -528,6 +539,7 @@ constexpr Scenario kScenarios[] = {
     {"children", Children},
     {"exec", Exec},
     {"exec_and_read", ExecAndRead},
+    {"fork_on_input", ForkOnInput},
     {"maps_itself", MapsItself},
     {"environment", Environment},
 };
