@@ -4,6 +4,7 @@
 
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -56,13 +57,24 @@ absl::StatusOr<View> Probes(Connection& connection, const CommandLine& line) {
   if (!asked.ok()) return rpc::FromGrpcStatus(asked);
   View view;
   view.heading = absl::StrCat(GroupDigits(response.functions_hooked()), " functions are hooked\n");
-  if (response.refusals_size() == 0) return view;
-  absl::StrAppend(&view.heading, "\n");
-  view.table.columns = {{"refused_because"}, {"functions"}, {"for_example"}};
-  for (const trace::v1::Refusal& refusal : response.refusals()) {
-    view.table.rows.push_back({refusal.description(), static_cast<uint64_t>(refusal.functions()),
-                               refusal.examples_size() > 0 ? refusal.examples(0) : ""});
+  if (response.refusals_size() > 0) absl::StrAppend(&view.heading, "\n");
+  // Programs do not read the heading.
+  const bool told = line.output == OutputFormat::kTable;
+  const auto hooked = static_cast<uint64_t>(response.functions_hooked());
+  if (!told) view.table.columns = {{"functions_hooked"}};
+  if (!told || response.refusals_size() > 0) {
+    for (const char* name : {"refused_because", "functions", "for_example"})
+      view.table.columns.push_back({name});
   }
+  for (const trace::v1::Refusal& refusal : response.refusals()) {
+    std::vector<Cell> row;
+    if (!told) row.push_back(hooked);
+    row.insert(row.end(), {refusal.description(), static_cast<uint64_t>(refusal.functions()),
+                           refusal.examples_size() > 0 ? refusal.examples(0) : ""});
+    view.table.rows.push_back(std::move(row));
+  }
+  // Nothing was refused.
+  if (!told && view.table.rows.empty()) view.table.rows.push_back({hooked, {}, uint64_t{0}, {}});
   return view;
 }
 
