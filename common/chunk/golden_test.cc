@@ -15,6 +15,8 @@ namespace flightrec::chunk {
 namespace {
 
 constexpr char kGoldenFile[] = "tests/golden/chunk_v1.bin";
+// The same with calls that a filter left out.
+constexpr char kFilteredFile[] = "tests/golden/chunk_v1_filtered.bin";
 constexpr uint64_t kMain = 0xAAAA000000000001;
 constexpr uint64_t kLoop = 0xAAAA000000000002;
 constexpr uint64_t kLeaf = 0xAAAA000000000003;
@@ -52,8 +54,15 @@ CallChunk GoldenChunk() {
   return chunk;
 }
 
-std::string GoldenBytes() {
-  std::ifstream file(kGoldenFile, std::ios::binary);
+CallChunk FilteredChunk() {
+  CallChunk chunk = GoldenChunk();
+  chunk.header.required_features = kFeatureFiltered;
+  chunk.filtered_before = {{kMain, 2}, {kLeaf, 300}};
+  return chunk;
+}
+
+std::string GoldenBytes(const char* path = kGoldenFile) {
+  std::ifstream file(path, std::ios::binary);
   return {std::istreambuf_iterator<char>(file), {}};
 }
 
@@ -66,6 +75,14 @@ TEST(Golden, version_1_file__decodes_to_what_was_written) {
   const absl::StatusOr<CallChunk> chunk = DecodeCallChunk(GoldenBytes());
   ASSERT_TRUE(chunk.ok()) << chunk.status();
   EXPECT_TRUE(*chunk == GoldenChunk());
+}
+
+TEST(Golden, version_1_file_with_filtered_calls__decodes_to_what_was_written) {
+  const std::string bytes = GoldenBytes(kFilteredFile);
+  const absl::StatusOr<CallChunk> chunk = DecodeCallChunk(bytes);
+  ASSERT_TRUE(chunk.ok()) << chunk.status();
+  EXPECT_TRUE(*chunk == FilteredChunk());
+  EXPECT_EQ(Field<uint64_t>(bytes, 16), 1u);
 }
 
 TEST(Golden, version_1_file__encodes_again_to_the_same_meaning) {
