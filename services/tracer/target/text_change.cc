@@ -71,11 +71,9 @@ class Windows {
   // As NewPlace, for a thread inside a system call: the kernel may go back to the instruction,
   // which is the last of the code to be written over.
   absl::optional<uint64_t> NewPlaceInCall(uint64_t pc) {
-    const auto after = std::lower_bound(
-        order_.begin(), order_.end(), pc,
-        [&](size_t index, uint64_t address) { return changes_[index].address < address; });
-    if (after == order_.begin()) return absl::nullopt;
-    const TextChange& change = changes_[*(after - 1)];
+    const absl::optional<size_t> index = Before(pc);
+    if (!index.has_value()) return absl::nullopt;
+    const TextChange& change = changes_[*index];
     const uint64_t offset = pc - change.address;
     if (offset != change.bytes.size() || offset > change.expected.size()) return NewPlace(pc);
     const uint64_t call = offset - kSystemCall.size();
@@ -91,17 +89,15 @@ class Windows {
 
   // Where code at `pc` goes on; nullopt: where it is.
   absl::optional<uint64_t> NewPlace(uint64_t pc) {
-    const auto after = std::lower_bound(
-        order_.begin(), order_.end(), pc,
-        [&](size_t index, uint64_t address) { return changes_[index].address < address; });
-    if (after == order_.begin()) return absl::nullopt;
-    const TextChange& change = changes_[*(after - 1)];
+    const absl::optional<size_t> index = Before(pc);
+    if (!index.has_value()) return absl::nullopt;
+    const TextChange& change = changes_[*index];
     const uint64_t offset = pc - change.address;
     if (offset >= change.bytes.size()) return absl::nullopt;
     for (const patch::Landmark& landmark : change.landmarks) {
       if (landmark.original == offset) return change.relocated + landmark.relocated;
     }
-    blocked_.push_back(*(after - 1));
+    blocked_.push_back(*index);
     return absl::nullopt;
   }
 
@@ -112,6 +108,15 @@ class Windows {
   }
 
  private:
+  // The last change that starts below `pc`: at its first byte nothing of it has run.
+  absl::optional<size_t> Before(uint64_t pc) const {
+    const auto after = std::lower_bound(
+        order_.begin(), order_.end(), pc,
+        [&](size_t index, uint64_t address) { return changes_[index].address < address; });
+    if (after == order_.begin()) return absl::nullopt;
+    return *(after - 1);
+  }
+
   const absl::Span<const TextChange> changes_;
   std::vector<size_t> order_;
   std::vector<size_t> blocked_;

@@ -70,23 +70,14 @@ ThreadControl::~ThreadControl() {
   while (!Settle() && absl::Now() < give_up) absl::SleepFor(kStopPause);
 }
 
-absl::Status ThreadControl::StopAll() {
-  absl::Status status;
-  for (int attempt = 0; attempt < kStopAttempts; ++attempt) {
-    status = TryStop(/*all=*/true);
-    if (status.ok()) return status;
-    Resume();
-    if (status.code() != absl::StatusCode::kDeadlineExceeded) break;
-    absl::SleepFor(kStopPause);
-    Settle();
-  }
-  return status;
-}
+absl::Status ThreadControl::StopAll() { return Stop(/*all=*/true); }
 
-absl::Status ThreadControl::StopOne() {
+absl::Status ThreadControl::StopOne() { return Stop(/*all=*/false); }
+
+absl::Status ThreadControl::Stop(bool all) {
   absl::Status status;
   for (int attempt = 0; attempt < kStopAttempts; ++attempt) {
-    status = TryStop(/*all=*/false);
+    status = TryStop(all);
     if (status.ok()) return status;
     Resume();
     if (status.code() != absl::StatusCode::kDeadlineExceeded) break;

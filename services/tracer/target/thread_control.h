@@ -67,6 +67,7 @@ class ThreadControl {
     uint64_t mask = 0;  // blocked signals
   };
 
+  absl::Status Stop(bool all);
   absl::Status TryStop(bool all);
   // False: it ended, or is not there any more.
   absl::StatusOr<bool> Seize(pid_t tid);
