@@ -2,8 +2,7 @@
 //
 // Starts THREADS threads, one after the other, which stay until the last has measured itself, so
 // that each needs a lane of its own. Prints `first_ns X`, the median over the threads of the first
-// call of Leaf minus the median later one, `first_ns_p90 X`, `later_ns X`, the median call of a
-// loop, and `two_ticks_ns X`, what reading the time stamp counter twice costs.
+// call of Leaf minus the median later one, and `first_ns_p90 X`.
 
 #include <pthread.h>
 #include <stdint.h>
@@ -18,7 +17,6 @@
 namespace {
 
 constexpr int kLaterCalls = 101;
-constexpr int kLoopCalls = 20000;
 constexpr int kMaxThreads = 1000;
 constexpr long kStep = 1000003;
 
@@ -29,8 +27,6 @@ volatile long sink;
 struct Times {
   double first;
   double later;
-  double loop;
-  double ticks;
 };
 
 double Median(std::vector<double> values) {
@@ -64,14 +60,6 @@ static void* Measure(void* argument) {
     later.push_back(static_cast<double>(Ticks() - start));
   }
   times->later = Median(later);
-  uint64_t start = Ticks();
-  long value = sink;
-  for (int i = 0; i < kLoopCalls; ++i) value = Leaf(value);
-  times->loop = static_cast<double>(Ticks() - start) / kLoopCalls;
-  start = Ticks();
-  for (int i = 0; i < kLoopCalls; ++i) value += static_cast<long>(__rdtsc() + __rdtsc());
-  times->ticks = static_cast<double>(Ticks() - start) / kLoopCalls;
-  sink = value;
   pthread_barrier_wait(&measured);
   pthread_barrier_wait(&all_measured);
   return nullptr;
@@ -106,18 +94,11 @@ int main(int argc, char** argv) {
   }
   pthread_barrier_wait(&all_measured);
   for (const pthread_t thread : threads) pthread_join(thread, nullptr);
-  std::vector<double> first, later, loop, ticks;
-  for (const Times& one : times) {
-    first.push_back(one.first - one.later);
-    later.push_back(one.later);
-    loop.push_back(one.loop);
-    ticks.push_back(one.ticks);
-  }
+  std::vector<double> first;
+  for (const Times& one : times) first.push_back(one.first - one.later);
   const double scale = NsPerTick();
   std::sort(first.begin(), first.end());
   printf("first_ns %.1f\n", Median(first) * scale);
   printf("first_ns_p90 %.1f\n", first[first.size() * 9 / 10] * scale);
-  printf("later_ns %.1f\n", Median(loop) * scale);
-  printf("two_ticks_ns %.1f\n", Median(ticks) * scale);
   return 0;
 }
