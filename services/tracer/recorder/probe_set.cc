@@ -39,7 +39,7 @@ void ProbeSet::Register(const std::vector<RefusedFunction>& refused) {
 }
 
 void ProbeSet::Start(pattern::FunctionPattern pattern, const ProgramPlan& plan) {
-  steps_.push_back({std::move(pattern), /*add=*/true});
+  steps_.push_back({/*terms=*/{}, std::move(pattern), /*add=*/true});
   Register(plan.functions);
   Register(plan.refused);
   later_.insert(plan.later.begin(), plan.later.end());
@@ -78,6 +78,12 @@ void ProbeSet::Merge(ProgramPlan plan, const absl::flat_hash_set<ids::FunctionId
 absl::StatusOr<ProbeChange> ProbeSet::PlanUpdate(absl::Span<const target::MappedModule> modules,
                                                  const std::vector<std::string>& add,
                                                  const std::vector<std::string>& remove) const {
+  if (steps_.size() + 2 > kMaxProbeRequests) {
+    return absl::ResourceExhaustedError(absl::StrCat(
+        "Probe request limit reached: ", steps_.size(), " of ", kMaxProbeRequests,
+        " requests with different patterns are kept for this recording; name more functions in one "
+        "request, or start another recording"));
+  }
   ProbeChange change;
   auto program = ReadProgram(modules);
   if (!program.ok()) return program.status();
@@ -143,13 +149,20 @@ void ProbeSet::Adopt(const ProbeChange& change) {
   later_.insert(change.later.begin(), change.later.end());
 }
 
+void ProbeSet::Keep(const std::vector<std::string>& terms, bool add) {
+  if (terms.empty()) return;
+  // PlanUpdate has refused what is no pattern.
+  auto pattern = pattern::FunctionPattern::Parse(terms);
+  if (!pattern.ok()) return;
+  // The last request that names a function decides, so an earlier one on the same functions does not.
+  std::erase_if(steps_, [&](const Step& step) { return step.terms == terms; });
+  steps_.push_back({terms, *std::move(pattern), add});
+}
+
 void ProbeSet::Remember(const std::vector<std::string>& add,
                         const std::vector<std::string>& remove) {
-  // Both were parsed before: PlanUpdate has refused what is wrong.
-  if (auto pattern = pattern::FunctionPattern::Parse(add); !add.empty() && pattern.ok())
-    steps_.push_back({*std::move(pattern), /*add=*/true});
-  if (auto pattern = pattern::FunctionPattern::Parse(remove); !remove.empty() && pattern.ok())
-    steps_.push_back({*std::move(pattern), /*add=*/false});
+  Keep(add, /*add=*/true);
+  Keep(remove, /*add=*/false);
 }
 
 bool ProbeSet::WantsLibraries() const {

@@ -24,6 +24,11 @@
 
 namespace flightrec::tracer {
 
+// What was asked of a recording is kept, because it holds for libraries that are loaded later too:
+// at most so many requests, of which those that a later one with the same patterns replaces do not
+// count.
+inline constexpr size_t kMaxProbeRequests = 1000;
+
 // A change to be made in the program.
 struct ProbeChange {
   target::HookChange hooks;
@@ -44,7 +49,8 @@ class ProbeSet {
 
   // A function that both select is not hooked. `modules`: what is mapped. NOT_FOUND: a pattern
   // matches nothing, or nothing that was ever hooked is to be removed. FAILED_PRECONDITION: none of
-  // the functions to add can be hooked. INVALID_ARGUMENT: not a pattern.
+  // the functions to add can be hooked. INVALID_ARGUMENT: not a pattern. RESOURCE_EXHAUSTED:
+  // kMaxProbeRequests are kept.
   absl::StatusOr<ProbeChange> PlanUpdate(absl::Span<const target::MappedModule> modules,
                                          const std::vector<std::string>& add,
                                          const std::vector<std::string>& remove) const;
@@ -68,10 +74,12 @@ class ProbeSet {
 
  private:
   struct Step {
+    std::vector<std::string> terms;  // of `pattern`
     pattern::FunctionPattern pattern;
     bool add;
   };
 
+  void Keep(const std::vector<std::string>& terms, bool add);
   void Register(const std::vector<trace::v1::Function>& functions);
   void Register(const std::vector<RefusedFunction>& refused);
   // Indexes for what `plan` hooks, without `excluded`; the rest of the plan as it is.
