@@ -154,7 +154,8 @@ void ProbeSet::Keep(const std::vector<std::string>& terms, bool add) {
   // PlanUpdate has refused what is no pattern.
   auto pattern = pattern::FunctionPattern::Parse(terms);
   if (!pattern.ok()) return;
-  // The last request that names a function decides, so an earlier one on the same functions does not.
+  // The last request that names a function decides, so an earlier one on the same functions does
+  // not.
   std::erase_if(steps_, [&](const Step& step) { return step.terms == terms; });
   steps_.push_back({terms, *std::move(pattern), add});
 }
