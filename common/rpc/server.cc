@@ -24,6 +24,10 @@ namespace {
 constexpr absl::Duration kMinPingInterval = absl::Seconds(10);
 constexpr mode_t kSocketMode = 0600;
 
+// By this section a tracer knows a service's own process: services/tracer/host/elf_kind.h.
+__attribute__((used, retain, section(".flightrec_service"))) const char kServiceMark[] =
+    "flightrec";
+
 // gRPC keeps these in process-wide lists that every later server uses.
 void EnablePluginsOnce() {
   static std::once_flag once;
