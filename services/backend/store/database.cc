@@ -26,6 +26,9 @@ constexpr size_t kMemtableBytes = size_t{128} << 20;
 constexpr size_t kChunkMemtableBytes = size_t{32} << 20;
 constexpr uint64_t kMaxWalBytes = uint64_t{256} << 20;
 constexpr int kMaxOpenFiles = 512;
+// Files that are written in the background go to the disk in steps, not in one that commits wait
+// behind.
+constexpr uint64_t kBytesPerSync = uint64_t{1} << 20;
 constexpr int kBackgroundJobs = 2;
 constexpr size_t kKeptInfoLogs = 2;
 constexpr size_t kInfoLogBytes = size_t{4} << 20;
@@ -45,6 +48,7 @@ rocksdb::DBOptions DatabaseOptions() {
   options.info_log_level = rocksdb::WARN_LEVEL;
   options.keep_log_file_num = kKeptInfoLogs;
   options.max_log_file_size = kInfoLogBytes;
+  options.bytes_per_sync = kBytesPerSync;
   return options;
 }
 
@@ -63,7 +67,9 @@ std::vector<rocksdb::ColumnFamilyDescriptor> FamilyDescriptors() {
   chunks.enable_blob_files = true;
   chunks.min_blob_size = kMinBlobBytes;
   chunks.blob_file_size = kBlobFileBytes;
-  chunks.enable_blob_garbage_collection = true;
+  // It copies the oldest blobs, live or not, with every compaction. A file whose chunks are all
+  // deleted goes without it.
+  chunks.enable_blob_garbage_collection = false;
 
   std::vector<rocksdb::ColumnFamilyDescriptor> descriptors;
   for (size_t i = 0; i < kFamilyCount; ++i) {
