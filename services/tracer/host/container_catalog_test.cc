@@ -52,7 +52,8 @@ TEST_F(ContainerCatalogTest, podman__then_name_and_image_come_from_its_storage) 
 }
 
 TEST_F(ContainerCatalogTest, podman_of_a_user__then_is_found_in_the_home_directory) {
-  Write("/home/ada/.local/share/containers/storage/vfs-containers/containers.json",
+  const std::string home = "/home";
+  Write(absl::StrCat(home, "/ada/.local/share/containers/storage/vfs-containers/containers.json"),
         Storage(Id(), "mine"));
   EXPECT_EQ(Find("podman").name, "mine");
 }
