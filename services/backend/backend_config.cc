@@ -36,6 +36,14 @@ absl::Status CheckLimits(const IngestLimits& limits, int64_t max_message_bytes) 
   return absl::OkStatus();
 }
 
+absl::Status CheckLimits(const ReadLimits& limits) {
+  if (limits.max_tails < 0) return OutOfRange("max_tails", limits.max_tails, "at least 0");
+  if (limits.max_tail_lag_chunks < 1) {
+    return OutOfRange("max_tail_lag_chunks", limits.max_tail_lag_chunks, "at least 1");
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::StatusOr<FinalizedBackendConfig> Finalize(const BackendConfig& config) {
@@ -44,6 +52,7 @@ absl::StatusOr<FinalizedBackendConfig> Finalize(const BackendConfig& config) {
   }
   absl::Status limits = CheckLimits(config.ingest, config.server.max_message_bytes);
   if (!limits.ok()) return limits;
+  if (absl::Status read = CheckLimits(config.read); !read.ok()) return read;
   absl::StatusOr<rpc::FinalizedServerConfig> server = rpc::Finalize(config.server);
   if (!server.ok()) return server.status();
   for (const rpc::TokenEntry& token : server->tokens()) {
@@ -56,6 +65,7 @@ absl::StatusOr<FinalizedBackendConfig> Finalize(const BackendConfig& config) {
   FinalizedBackendConfig result(*std::move(server));
   result.store_directory_ = config.store_directory;
   result.ingest_ = config.ingest;
+  result.read_ = config.read;
   result.write_endpoint_file_ = config.write_endpoint_file;
   return result;
 }

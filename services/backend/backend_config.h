@@ -26,11 +26,19 @@ struct IngestLimits {
   int64_t max_bytes_in_flight = int64_t{512} << 20;
 };
 
+struct ReadLimits {
+  // Readers that follow a recording at a time.
+  int max_tails = 256;
+  // Of those, one that is this many chunks behind is told what it misses instead of getting it.
+  int max_tail_lag_chunks = 256;
+};
+
 struct BackendConfig {
   rpc::ServerConfig server;
   // The store's directory; made when it is absent.
   std::string store_directory;
   IngestLimits ingest;
+  ReadLimits read;
   // Say in the store's endpoint file where this backend listens. The all-in-one writes the file
   // itself.
   bool write_endpoint_file = true;
@@ -41,6 +49,7 @@ class FinalizedBackendConfig {
   const rpc::FinalizedServerConfig& server() const { return server_; }
   const std::string& store_directory() const { return store_directory_; }
   const IngestLimits& ingest() const { return ingest_; }
+  const ReadLimits& read() const { return read_; }
   bool write_endpoint_file() const { return write_endpoint_file_; }
 
  private:
@@ -50,6 +59,7 @@ class FinalizedBackendConfig {
   rpc::FinalizedServerConfig server_;
   std::string store_directory_;
   IngestLimits ingest_;
+  ReadLimits read_;
   bool write_endpoint_file_ = true;
 };
 

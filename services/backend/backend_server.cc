@@ -41,7 +41,7 @@ BackendServer::BackendServer(const FinalizedBackendConfig& config, std::unique_p
       store_(std::move(store)),
       server_(config.server(), "backend", logger, registry),
       ingest_service_(*store_, config.ingest(), server_.authenticator(), *logger, *registry),
-      read_service_(*store_, server_.authenticator(), *logger, *registry) {}
+      read_service_(*store_, config.read(), server_.authenticator(), *logger, *registry) {}
 
 absl::Status BackendServer::Serve() {
   server_.authenticator().RequireRole("/flightrec.ingest.v1.IngestService/", rpc::Role::kWrite);
@@ -66,6 +66,7 @@ void BackendServer::Drain() {
     if (!removed.ok()) logger_->Warning("endpoint_file_not_removed", {{"status", removed}});
   }
   ingest_service_.Drain();
+  read_service_.Drain();
   server_.Drain();
 }
 

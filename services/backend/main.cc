@@ -24,6 +24,11 @@ ABSL_FLAG(int64_t, session_credit_bytes, flightrec::backend::IngestLimits().sess
 ABSL_FLAG(int64_t, max_bytes_in_flight, flightrec::backend::IngestLimits().max_bytes_in_flight,
           "Most bytes of batches that all producers may have under way.");
 
+ABSL_FLAG(int, max_tails, flightrec::backend::ReadLimits().max_tails,
+          "Most readers that follow a recording at once.");
+ABSL_FLAG(int, max_tail_lag_chunks, flightrec::backend::ReadLimits().max_tail_lag_chunks,
+          "Chunks that such a reader may be behind before it misses some and is told which.");
+
 namespace flightrec::backend {
 namespace {
 
@@ -35,6 +40,8 @@ BackendConfig ConfigFromFlags() {
   config.ingest.max_batch_bytes = absl::GetFlag(FLAGS_max_batch_bytes);
   config.ingest.session_credit_bytes = absl::GetFlag(FLAGS_session_credit_bytes);
   config.ingest.max_bytes_in_flight = absl::GetFlag(FLAGS_max_bytes_in_flight);
+  config.read.max_tails = absl::GetFlag(FLAGS_max_tails);
+  config.read.max_tail_lag_chunks = absl::GetFlag(FLAGS_max_tail_lag_chunks);
   return config;
 }
 

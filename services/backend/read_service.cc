@@ -29,20 +29,6 @@ void MarkRunning(trace::v1::Recording& recording) {
   }
 }
 
-absl::Status RequireNoChild(const Resource& resource, absl::string_view field,
-                            absl::string_view name) {
-  if (resource.process == 0 && resource.thread == 0) return absl::OkStatus();
-  return rpc::InvalidField(field, absl::StrCat("must be recordings/{recording}, got ", name));
-}
-
-absl::StatusOr<Resource> ResolveRecording(const Store& store, absl::string_view tenant,
-                                          absl::string_view field, absl::string_view name) {
-  absl::StatusOr<Resource> resource = ResolveResource(store, tenant, field, name);
-  if (!resource.ok()) return resource;
-  if (absl::Status status = RequireNoChild(*resource, field, name); !status.ok()) return status;
-  return resource;
-}
-
 grpc::ServerUnaryReactor* Answer(grpc::CallbackServerContext* context, const absl::Status& status) {
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
   reactor->Finish(rpc::ToGrpcStatus(status));
@@ -51,17 +37,14 @@ grpc::ServerUnaryReactor* Answer(grpc::CallbackServerContext* context, const abs
 
 }  // namespace
 
-ReadService::ReadService(Store& store, const rpc::Authenticator& authenticator, log::Logger& logger,
+ReadService::ReadService(Store& store, const ReadLimits& limits,
+                         const rpc::Authenticator& authenticator, log::Logger& logger,
                          metrics::Registry& registry)
     : store_(store),
       authenticator_(authenticator),
       logger_(logger),
-      chunks_read_(
-          registry.AddCounter("flightrec_backend_chunks_read_total", "Chunks given to readers.")),
-      bytes_read_(registry.AddCounter("flightrec_backend_chunk_bytes_read_total",
-                                      "Bytes of chunks given to readers.")),
-      recordings_deleted_(registry.AddCounter("flightrec_backend_recordings_deleted_total",
-                                              "Recordings deleted by request.")) {}
+      metrics_(registry),
+      tails_(store, limits, metrics_) {}
 
 grpc::ServerUnaryReactor* ReadService::ListRecordings(
     grpc::CallbackServerContext* context, const read::v1::ListRecordingsRequest* request,
@@ -195,13 +178,12 @@ grpc::ServerWriteReactor<read::v1::StreamChunksResponse>* ReadService::StreamChu
   if (!cursor.ok()) {
     return new FailedStream<read::v1::StreamChunksResponse>(rpc::ToGrpcStatus(cursor.status()));
   }
-  return new ChunksStream(*std::move(cursor), {&chunks_read_, &bytes_read_});
+  return new ChunksStream(*std::move(cursor), {&metrics_.chunks_read, &metrics_.bytes_read});
 }
 
 grpc::ServerWriteReactor<read::v1::TailChunksResponse>* ReadService::TailChunks(
-    grpc::CallbackServerContext* /*context*/, const read::v1::TailChunksRequest* /*request*/) {
-  return new FailedStream<read::v1::TailChunksResponse>(
-      rpc::ToGrpcStatus(rpc::NotBuiltYet("ReadService.TailChunks")));
+    grpc::CallbackServerContext* context, const read::v1::TailChunksRequest* request) {
+  return tails_.Tail(TenantOf(authenticator_, *context), *request);
 }
 
 grpc::ServerUnaryReactor* ReadService::DeleteRecording(
@@ -218,7 +200,7 @@ grpc::ServerUnaryReactor* ReadService::DeleteRecording(
                 [this, reactor, tenant, name = request->name()](const absl::Status& status) {
                   logger_.Info("recording_deleted",
                                {{"recording", name}, {"tenant", tenant}, {"status", status}});
-                  if (status.ok()) recordings_deleted_.Add();
+                  if (status.ok()) metrics_.recordings_deleted.Add();
                   reactor->Finish(rpc::ToGrpcStatus(status));
                 });
   return reactor;

@@ -11,9 +11,12 @@
 #include "common/metrics/registry.h"
 #include "common/rpc/authenticator.h"
 #include "flightrec/read/v1/read.grpc.pb.h"
+#include "services/backend/backend_config.h"
+#include "services/backend/read_metrics.h"
 #include "services/backend/read_streams.h"
 #include "services/backend/resource_resolver.h"
 #include "services/backend/store/store.h"
+#include "services/backend/tail_service.h"
 
 namespace flightrec::backend {
 
@@ -23,8 +26,11 @@ inline constexpr int kMaxPageSize = 1000;
 class ReadService : public read::v1::ReadService::CallbackService {
  public:
   // All outlive the service.
-  ReadService(Store& store, const rpc::Authenticator& authenticator, log::Logger& logger,
-              metrics::Registry& registry);
+  ReadService(Store& store, const ReadLimits& limits, const rpc::Authenticator& authenticator,
+              log::Logger& logger, metrics::Registry& registry);
+
+  // Ends the readers that follow recordings.
+  void Drain() { tails_.Drain(); }
 
   grpc::ServerUnaryReactor* ListRecordings(grpc::CallbackServerContext* context,
                                            const read::v1::ListRecordingsRequest* request,
@@ -64,9 +70,8 @@ class ReadService : public read::v1::ReadService::CallbackService {
   Store& store_;
   const rpc::Authenticator& authenticator_;
   log::Logger& logger_;
-  metrics::Counter& chunks_read_;
-  metrics::Counter& bytes_read_;
-  metrics::Counter& recordings_deleted_;
+  ReadMetrics metrics_;
+  TailService tails_;
 };
 
 }  // namespace flightrec::backend

@@ -249,12 +249,6 @@ TEST_F(ReadServiceTest, chunks_of_unknown_recording__then_NOT_FOUND) {
   EXPECT_EQ(status.error_code(), grpc::NOT_FOUND);
 }
 
-TEST_F(ReadServiceTest, tail__then_UNIMPLEMENTED) {
-  grpc::ClientContext context;
-  const auto reader = backend_.read().TailChunks(&context, {});
-  EXPECT_EQ(reader->Finish().error_code(), grpc::UNIMPLEMENTED);
-}
-
 TEST_F(ReadServiceTest, recording_is_deleted__then_it_is_not_found) {
   grpc::ClientContext context;
   read::v1::DeleteRecordingRequest request;

@@ -79,4 +79,14 @@ absl::StatusOr<Resource> ResolveResource(const Store& store, absl::string_view t
   return Resource{*std::move(recording), id, parts->process, parts->thread};
 }
 
+absl::StatusOr<Resource> ResolveRecording(const Store& store, absl::string_view tenant,
+                                          absl::string_view field, absl::string_view name) {
+  absl::StatusOr<Resource> resource = ResolveResource(store, tenant, field, name);
+  if (!resource.ok()) return resource;
+  if (resource->process != 0 || resource->thread != 0) {
+    return rpc::InvalidField(field, absl::StrCat("must be recordings/{recording}, got ", name));
+  }
+  return resource;
+}
+
 }  // namespace flightrec::backend

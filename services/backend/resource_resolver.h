@@ -34,6 +34,10 @@ struct Resource {
 absl::StatusOr<Resource> ResolveResource(const Store& store, absl::string_view tenant,
                                          absl::string_view field, absl::string_view name);
 
+// The same for a name that must be that of a recording.
+absl::StatusOr<Resource> ResolveRecording(const Store& store, absl::string_view tenant,
+                                          absl::string_view field, absl::string_view name);
+
 }  // namespace flightrec::backend
 
 #endif  // SERVICES_BACKEND_RESOURCE_RESOLVER_H_

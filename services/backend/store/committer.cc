@@ -17,8 +17,10 @@ size_t BytesOf(const Batch& batch) {
 
 }  // namespace
 
-Committer::Committer(Database& database, clock::Clock& clock, metrics::Registry& registry)
+Committer::Committer(Database& database, CommitWatch& watch, clock::Clock& clock,
+                     metrics::Registry& registry)
     : database_(database),
+      watch_(watch),
       clock_(clock),
       commits_(registry.AddCounter("flightrec_backend_commits_total", "Synced writes.")),
       failed_commits_(registry.AddCounter("flightrec_backend_failed_commits_total",
@@ -102,6 +104,7 @@ void Committer::CommitGroup(std::vector<Request> group) {
     calls_.Add(stager_.totals().calls);
     chunk_bytes_.Add(stager_.totals().chunk_bytes);
     duplicate_chunks_.Add(stager_.totals().duplicate_chunks);
+    watch_.Notify(stager_.positions());
   }
   stager_.Clear(written.ok());
   for (const Completion& complete : completions) complete(written);

@@ -23,6 +23,7 @@
 #include "common/ids/ulid.h"
 #include "common/metrics/registry.h"
 #include "services/backend/store/batch.h"
+#include "services/backend/store/commit_watch.h"
 #include "services/backend/store/database.h"
 #include "services/backend/store/stager.h"
 
@@ -39,7 +40,8 @@ using DeleteCallback = std::function<void(absl::Status)>;
 class Committer {
  public:
   // All outlive the committer.
-  Committer(Database& database, clock::Clock& clock, metrics::Registry& registry);
+  Committer(Database& database, CommitWatch& watch, clock::Clock& clock,
+            metrics::Registry& registry);
   // Commits what was handed in before.
   ~Committer();
   Committer(const Committer&) = delete;
@@ -78,6 +80,7 @@ class Committer {
   Completion Stage(DeleteRequest& request);
 
   Database& database_;
+  CommitWatch& watch_;
   clock::Clock& clock_;
   metrics::Counter& commits_;
   metrics::Counter& failed_commits_;

@@ -216,6 +216,7 @@ void Stager::Merge(Changes changes) {
     absl::StatusOr<RecordingEntry*> known = ledger_.Recording(key);
     // Known since FindRecording, so it is not read again and cannot fail.
     if (known.ok()) **known = entry;
+    positions_[key] = entry.last_position;
   }
   for (auto& [key, entry] : changes.chunks) staged_chunks_.emplace(key, entry);
   totals_.chunks += changes.totals.chunks;
@@ -238,6 +239,7 @@ absl::Status Stager::Delete(const std::string& tenant, const ids::Ulid& recordin
   }
   write_.Put(database_.family(Family::kTombstones), key, "");
   **entry = RecordingEntry{.known = false, .deleted = true};
+  positions_[key] = 0;
   absl::erase_if(staged_chunks_,
                  [&key](const auto& chunk) { return chunk.first.starts_with(key); });
   return absl::OkStatus();
@@ -246,6 +248,7 @@ absl::Status Stager::Delete(const std::string& tenant, const ids::Ulid& recordin
 void Stager::Clear(bool written) {
   write_.Clear();
   totals_ = {};
+  positions_.clear();
   staged_chunks_.clear();
   if (written) {
     ledger_.Trim();

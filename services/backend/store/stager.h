@@ -16,6 +16,7 @@
 #include "absl/status/statusor.h"
 #include "common/ids/ulid.h"
 #include "services/backend/store/batch.h"
+#include "services/backend/store/commit_watch.h"
 #include "services/backend/store/database.h"
 #include "services/backend/store/index_entry.h"
 #include "services/backend/store/ledger.h"
@@ -46,6 +47,8 @@ class Stager {
   // What has been staged since the last Clear.
   rocksdb::WriteBatch& write() { return write_; }
   const StagedTotals& totals() const { return totals_; }
+  // Of the recordings that it touches.
+  const CommittedPositions& positions() const { return positions_; }
 
   // After the write: `written` says whether it is on disk.
   void Clear(bool written);
@@ -80,6 +83,7 @@ class Stager {
   Ledger ledger_;
   rocksdb::WriteBatch write_;
   StagedTotals totals_;
+  CommittedPositions positions_;
   // Staged, not on disk yet.
   absl::flat_hash_map<std::string, IndexEntry> staged_chunks_;
 };

@@ -104,7 +104,7 @@ absl::StatusOr<std::unique_ptr<Store>> Store::Open(const std::string& directory,
 }
 
 Store::Store(std::unique_ptr<Database> database, clock::Clock& clock, metrics::Registry& registry)
-    : database_(std::move(database)), committer_(*database_, clock, registry) {}
+    : database_(std::move(database)), committer_(*database_, watch_, clock, registry) {}
 
 void Store::OpenProducer(Producer producer, OpenCallback done) {
   committer_.OpenProducer(std::move(producer), std::move(done));
@@ -209,6 +209,10 @@ absl::StatusOr<Page<trace::v1::Function>> Store::ListFunctions(absl::string_view
 
 absl::StatusOr<ChunkCursor> Store::ReadChunks(ChunkQuery query) const {
   return ChunkCursor::Open(*database_, std::move(query));
+}
+
+absl::StatusOr<TailCursor> Store::Tail(TailQuery query) const {
+  return TailCursor::Open(*database_, std::move(query));
 }
 
 }  // namespace flightrec::backend

@@ -23,8 +23,10 @@
 #include "flightrec/trace/v1/trace.pb.h"
 #include "services/backend/store/batch.h"
 #include "services/backend/store/chunk_cursor.h"
+#include "services/backend/store/commit_watch.h"
 #include "services/backend/store/committer.h"
 #include "services/backend/store/database.h"
+#include "services/backend/store/tail_cursor.h"
 
 namespace flightrec::backend {
 
@@ -93,12 +95,15 @@ class Store {
 
   // The cursor must not outlive the store.
   absl::StatusOr<ChunkCursor> ReadChunks(ChunkQuery query) const;
+  absl::StatusOr<TailCursor> Tail(TailQuery query) const;
+  CommitWatch& watch() { return watch_; }
 
  private:
   Store(std::unique_ptr<Database> database, clock::Clock& clock, metrics::Registry& registry);
 
   const std::unique_ptr<Database> database_;
-  // Uses the database.
+  CommitWatch watch_;
+  // Uses the above.
   Committer committer_;
 };
 
