@@ -29,7 +29,7 @@ const std::map<std::string, Command>& Commands() {
       {"report", Command::kReport}, {"tree", Command::kTree},
       {"sql", Command::kSql},       {"recordings", Command::kRecordings},
       {"probes", Command::kProbes}, {"up", Command::kUp},
-      {"mcp", Command::kMcp}};
+      {"tail", Command::kTail},     {"mcp", Command::kMcp}};
   return *commands;
 }
 
@@ -167,6 +167,7 @@ absl::Status TakePositional(const std::vector<std::string>& words, CommandLine& 
       [[fallthrough]];
     case Command::kReport:
     case Command::kTree:
+    case Command::kTail:
       if (!words.empty()) line.recording = words[0];
       used = words.empty() ? 0 : 1;
       break;
@@ -184,7 +185,7 @@ absl::StatusOr<Command> FindCommand(const std::string& word) {
   return absl::InvalidArgumentError(
       absl::StrCat("'", word,
                    "' is not a command; there are run, plan, report, "
-                   "tree, sql, recordings, probes, up, mcp and help"));
+                   "tree, sql, recordings, tail, probes, up, mcp and help"));
 }
 
 // Takes one flag with its value; `i` moves to the last word used.
@@ -256,6 +257,7 @@ std::string HelpText() {
   flightrec sql [RECORDING] "SELECT ..."          any question; tables calls, functions, paths, threads,
                                                   processes, recordings, lost_calls
   flightrec recordings                            what was recorded
+  flightrec tail [RECORDING]                      a line for each batch of calls as it becomes durable, until all is there
   flightrec probes [RECORDING] --add=PATTERN --remove=PATTERN
                                                   hook more functions of a program that is being recorded, or fewer
   flightrec up                                    serve all of it over gRPC until interrupted

@@ -15,7 +15,19 @@ namespace flightrec::cli {
 
 enum class OutputFormat { kTable, kTsv, kJson };
 
-enum class Command { kHelp, kRun, kPlan, kReport, kTree, kSql, kRecordings, kProbes, kUp, kMcp };
+enum class Command {
+  kHelp,
+  kRun,
+  kPlan,
+  kReport,
+  kTree,
+  kSql,
+  kRecordings,
+  kTail,
+  kProbes,
+  kUp,
+  kMcp
+};
 
 struct CommandLine {
   Command command = Command::kHelp;
@@ -35,7 +47,7 @@ struct CommandLine {
   std::vector<std::string> remove_patterns;
   // sql
   std::string statement;
-  // report, tree, recordings: rows at the most.
+  // report, tree, recordings, tail: rows at the most.
   int limit = 0;
   // Services to use instead of those the store names: host:port, empty = find or start them. For
   // `up`: where they listen.

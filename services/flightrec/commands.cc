@@ -14,6 +14,7 @@
 #include "services/flightrec/plan_command.h"
 #include "services/flightrec/probes_command.h"
 #include "services/flightrec/run_command.h"
+#include "services/flightrec/tail_command.h"
 #include "services/flightrec/views.h"
 #include "services/mcp_bridge/mcp_bridge_server.h"
 
@@ -99,6 +100,15 @@ int ExecuteView(const CommandLine& line, log::Logger* logger, metrics::Registry*
   return Print(*view, line.output);
 }
 
+int ExecuteTail(const CommandLine& line, log::Logger* logger, metrics::Registry* registry) {
+  auto connection = Connection::Open(line, Connection::Need::kBackend, logger, registry);
+  if (!connection.ok()) return Fail(connection.status(), kExitFailure);
+  auto read = (*connection)->Read();
+  if (!read.ok()) return Fail(read.status(), kExitFailure);
+  const absl::Status tailed = Tail(**read, line, std::cout, std::cerr);
+  return tailed.ok() ? 0 : Fail(tailed, kExitFailure);
+}
+
 int ExecuteMcp(const CommandLine& line, log::Logger* logger, metrics::Registry* registry) {
   auto connection = Connection::Open(line, Connection::Need::kQuery, logger, registry);
   if (!connection.ok()) return Fail(connection.status(), kExitFailure);
@@ -146,6 +156,8 @@ int Execute(const CommandLine& line, log::Logger* logger, metrics::Registry* reg
       return ExecuteRun(line, logger, registry);
     case Command::kPlan:
       return ExecutePlan(line, logger, registry);
+    case Command::kTail:
+      return ExecuteTail(line, logger, registry);
     case Command::kUp:
       return ExecuteUp(line, logger, registry);
     case Command::kMcp:

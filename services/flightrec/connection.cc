@@ -69,7 +69,8 @@ absl::Status Connection::Start(Need need) {
   config.inherited_descriptors = line_.inherited_descriptors;
   config.max_threads = line_.max_threads;
   config.lane_bytes = line_.lane_bytes;
-  if (!config.query && !config.tracer) return absl::OkStatus();
+  const bool backend = need == Need::kBackend && endpoints_.backend.empty();
+  if (!config.query && !config.tracer && !backend) return absl::OkStatus();
 
   absl::StatusOr<std::unique_ptr<AllInOne>> own = AllInOne::Start(config, logger_, registry_);
   if (!own.ok()) return own.status();
@@ -109,6 +110,13 @@ absl::StatusOr<std::unique_ptr<capture::v1::CaptureService::Stub>> Connection::C
       rpc::MakeChannel(endpoints_.tracer, Channel(endpoints_.control_token_file));
   if (!channel.ok()) return channel.status();
   return capture::v1::CaptureService::NewStub(*channel);
+}
+
+absl::StatusOr<std::unique_ptr<read::v1::ReadService::Stub>> Connection::Read() {
+  absl::StatusOr<std::shared_ptr<grpc::Channel>> channel =
+      rpc::MakeChannel(endpoints_.backend, Channel(line_.token_file));
+  if (!channel.ok()) return channel.status();
+  return read::v1::ReadService::NewStub(*channel);
 }
 
 absl::Status Connection::ReplaceLostBackend() {

@@ -16,6 +16,7 @@
 #include "common/rpc/endpoint_file.h"
 #include "flightrec/capture/v1/capture.grpc.pb.h"
 #include "flightrec/query/v1/query.grpc.pb.h"
+#include "flightrec/read/v1/read.grpc.pb.h"
 #include "services/flightrec/all_in_one.h"
 #include "services/flightrec/command_line.h"
 
@@ -26,7 +27,8 @@ class Connection {
   // Which service a command asks. kCapture records with a tracer in this process, so that the
   // program keeps this terminal, unless the command line names another tracer. kRunningTracer asks
   // that of the process that owns the store, or the one named; NOT_FOUND without either.
-  enum class Need { kQuery, kCapture, kRunningTracer };
+  // kBackend needs the store only.
+  enum class Need { kQuery, kBackend, kCapture, kRunningTracer };
 
   static absl::StatusOr<std::unique_ptr<Connection>> Open(const CommandLine& line, Need need,
                                                           log::Logger* logger,
@@ -38,6 +40,7 @@ class Connection {
 
   absl::StatusOr<std::unique_ptr<query::v1::QueryService::Stub>> Query();
   absl::StatusOr<std::unique_ptr<capture::v1::CaptureService::Stub>> Capture();
+  absl::StatusOr<std::unique_ptr<read::v1::ReadService::Stub>> Read();
 
   // Where the query engine listens.
   const std::string& query_address() const { return endpoints_.query; }

@@ -113,9 +113,15 @@ def test_malformed_sql__query__then_invalid_argument_with_the_place(services, ta
     assert "nowhere" in error["message"]
 
 
+def test_sealed_recording__tailed__then_its_chunks_and_an_end(services, target):
+    recording = record_sample(services, target)
+    frames = services.call("backend", "flightrec.read.v1.ReadService/TailChunks", {"parent": recording}, stream=True)
+    assert [int(frame["chunk"]["position"]) for frame in frames[:-1]] == list(range(1, len(frames)))
+    assert int(frames[-1]["end"]["chunks"]) == len(frames) - 1
+
+
 NOT_BUILT = [
     ("tracer", "flightrec.capture.v1.CaptureService/Attach"),
-    ("backend", "flightrec.read.v1.ReadService/TailChunks"),
     ("query_engine", "flightrec.query.v1.QueryService/FlameGraph"),
 ]
 
