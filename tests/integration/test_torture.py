@@ -20,8 +20,11 @@ DEFAULT_VARIANTS = ("plain",)
 VARIANTS = tuple(torture.VARIANTS) if os.environ.get("FLIGHTREC_LONG") else DEFAULT_VARIANTS
 NOT_HANDLERS = ("-f", "*", "-f", "!*Unhooked*")
 ENDS_BY_SIGNAL = ("crash", "exception_uncaught")
-LANES = ("--lane_bytes=8388608",)  # no call is lost, the C++ library's own in a static program included
+# No call is lost even if nobody drains meanwhile, the C++ library's own in a static program included.
+LANES = ("--lane_bytes=16777216",)
 OPTIONS = {
+    "exception_catch": ("--max_threads=8", "--lane_bytes=67108864"),
+    "exception_rethrow": ("--max_threads=8", "--lane_bytes=67108864"),
     "step_exit_thread": ("--max_threads=256", "--lane_bytes=1048576"),
 }
 COUNTS = """

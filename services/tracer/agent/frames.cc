@@ -50,17 +50,22 @@ const Displaced* FindDisplaced(const Region& region, uint64_t offset) {
   return low == 0 ? nullptr : rows + low - 1;
 }
 
-// The original's FDE, moved so that each copied instruction finds its row.
+// The original's FDE, moved so that each copied instruction finds its row: copies
+// may be longer than their originals.
 uint64_t FindForCopy(const Region& region, uint64_t address, DwarfBases* bases,
                      FindFdeFunction original) {
   const Displaced* row = FindDisplaced(region, address - region.high);
   if (row == nullptr) return 0;
   const uint64_t copy = region.high + row->relocated;
+  if (row->called_at != 0 && address - copy >= row->called_at) {
+    *bases = {0, 0, address};
+    return region.callee_fde;
+  }
   uint32_t i = 0;
   while (i + 1 < row->count && copy + row->relocated_at[i + 1] <= address) ++i;
   const uint64_t instruction = row->original + row->original_at[i];
   const uint64_t fde = original(instruction, bases);
-  if (fde != 0) bases->function += copy + row->relocated_at[i] - instruction;
+  if (fde != 0) bases->function += address - instruction;
   return fde;
 }
 

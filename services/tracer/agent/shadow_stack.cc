@@ -245,12 +245,8 @@ void PopReturning(const AgentState& state, ThreadBlock& block, ShadowEntry* entr
     if (!dead) break;
     TakeOff(state, block, above, end_ticks);
   }
-  if (At(block.top) - 1 == entry) {
-    Retire(state, block, entry, end_ticks, 0);
-    block.top = reinterpret_cast<uint64_t>(entry);
-  } else {
-    Retire(state, block, entry, end_ticks, kDeadSlot);
-  }
+  // One on the top is not dead: a signal handler would take it for a call of its own.
+  Retire(state, block, entry, end_ticks, At(block.top) - 1 == entry ? 0 : kDeadSlot);
 }
 
 }  // namespace flightrec::agent

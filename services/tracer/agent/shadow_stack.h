@@ -16,7 +16,8 @@ namespace flightrec::agent {
 void PopDead(const AgentState& state, ThreadBlock& block, uint64_t slot);
 
 // Ends the call of `entry`, which returns through `slot`: takes dead entries
-// above it away, records it, and takes it off unless live entries are above.
+// above it away and records it. The entry stays taken: an unwinder needs it until
+// the exit thunk gives it back.
 void PopReturning(const AgentState& state, ThreadBlock& block, ShadowEntry* entry, uint64_t slot,
                   uint64_t end_ticks);
 

@@ -74,7 +74,7 @@ struct alignas(128) ThreadBlock {
   // looked up and not found.
   uint64_t stack_low;
   uint64_t stack_high;
-  uint64_t releases;  // kRefused: lane::Releases when all slots were found taken
+  uint64_t releases;     // kRefused: lane::Releases when all slots were found taken
   uint64_t left_frames;  // written so far
 };
 static_assert(sizeof(ThreadBlock) == 128);
@@ -94,6 +94,7 @@ struct Displaced {
   uint8_t count;
   uint8_t original_at[kMaxDisplaced];  // bytes from `original`
   uint8_t relocated_at[kMaxDisplaced];
+  uint8_t called_at;  // from here on the stack is as at the start of a callee; 0: no call
 };
 static_assert(sizeof(Displaced) == 32);
 
@@ -111,6 +112,7 @@ struct Region {
   uint64_t high;             // end of the last stub
   uint64_t stub_bytes;       // distance of two stubs
   uint64_t stub_fde;         // FDE relative to the start of a stub
+  uint64_t callee_fde;       // for one byte of code that finds the stack as a callee does
   uint64_t eh_frame_header;  // .eh_frame_hdr with one FDE for all return addresses
   uint64_t displaced;        // Displaced[]: one for each stub, in their order
   uint64_t displaced_end;    // end of the relocated code, which starts at `high`

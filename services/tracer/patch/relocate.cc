@@ -40,7 +40,8 @@ class Relocator {
   absl::Status CopyWithOperand(const Instruction& instruction, uint32_t offset);
   absl::Status MoveConditional(const Instruction& instruction, uint64_t target);
   absl::Status MoveCounted(const Instruction& instruction, uint32_t offset, uint64_t target);
-  void PushReturnAddress(uint64_t address);
+  absl::Status MoveCall(const Instruction& instruction, uint32_t offset);
+  absl::Status JumpToCallee(const Instruction& instruction, uint32_t offset);
   void JumpBack(uint64_t target);
   // `opcode` followed by the distance to the target.
   absl::Status Branch(std::initializer_list<uint8_t> opcode, uint64_t target);
@@ -89,13 +90,15 @@ absl::StatusOr<RelocatedPrologue> Relocator::Run() {
     }
     offset += instruction.length();
   }
-  if (!ended) JumpBack(source_ + site_.code_length);
+  if (!ended) {
+    result_.jump_back = Landmark{site_.code_length, static_cast<uint32_t>(result_.code.size())};
+    JumpBack(source_ + site_.code_length);
+  }
   return std::move(result_);
 }
 
 absl::Status Relocator::Move(const Instruction& instruction, uint32_t offset) {
   const uint64_t address = source_ + offset;
-  const uint64_t after = address + instruction.length();
   if (const auto why = instruction.NotMovable()) {
     return absl::InvalidArgumentError(
         absl::StrFormat("site at %#x has %s at byte %d: %s; take sites from a Planner",
@@ -109,18 +112,8 @@ absl::Status Relocator::Move(const Instruction& instruction, uint32_t offset) {
     case Flow::kJump:
       return Branch({kJmpRel32}, instruction.Target(address));
     case Flow::kCall:
-      PushReturnAddress(after);
-      return Branch({kJmpRel32}, instruction.Target(address));
-    case Flow::kIndirectCall: {
-      PushReturnAddress(after);
-      const size_t start = result_.code.size();
-      absl::Status copied = CopyWithOperand(instruction, offset);
-      if (!copied.ok()) return copied;
-      // FF /2 is a call and FF /4 a jump with the same operand.
-      uint8_t& modrm = result_.code[start + instruction.info.raw.modrm.offset];
-      modrm = static_cast<uint8_t>((modrm & ~0x38) | (4 << 3));
-      return absl::OkStatus();
-    }
+    case Flow::kIndirectCall:
+      return MoveCall(instruction, offset);
     default:
       return CopyWithOperand(instruction, offset);
   }
@@ -162,15 +155,36 @@ absl::Status Relocator::MoveCounted(const Instruction& instruction, uint32_t off
   return Branch({kJmpRel32}, target);
 }
 
-// 64 bits in two halves, because no push takes a 64-bit constant; neither half
-// changes a flag or a register.
-//   push low half, sign-extended
-//   mov dword [rsp+4], high half
-void Relocator::PushReturnAddress(uint64_t address) {
-  Emit({0x68});
-  Emit32(static_cast<uint32_t>(address));
-  Emit({0xc7, 0x44, 0x24, 0x04});
-  Emit32(static_cast<uint32_t>(address >> 32));
+//   push [rip + distance]
+//   jmp callee
+//   .quad return address
+//
+// No push takes a 64-bit constant, and a signal handler must not find half of
+// the address on the stack.
+absl::Status Relocator::MoveCall(const Instruction& instruction, uint32_t offset) {
+  Emit({0xff, 0x35});
+  const size_t distance = result_.code.size();
+  Emit32(0);
+  result_.called = static_cast<uint32_t>(result_.code.size());
+  absl::Status jumped = JumpToCallee(instruction, offset);
+  if (!jumped.ok()) return jumped;
+  const auto jump_bytes = static_cast<uint32_t>(result_.code.size() - result_.called);
+  std::memcpy(&result_.code[distance], &jump_bytes, sizeof(jump_bytes));
+  const uint64_t after = source_ + offset + instruction.length();
+  EmitBytes(&after, sizeof(after));
+  return absl::OkStatus();
+}
+
+absl::Status Relocator::JumpToCallee(const Instruction& instruction, uint32_t offset) {
+  if (instruction.flow() == Flow::kCall) {
+    return Branch({kJmpRel32}, instruction.Target(source_ + offset));
+  }
+  absl::Status copied = CopyWithOperand(instruction, offset);
+  if (!copied.ok()) return copied;
+  // FF /2 is a call and FF /4 a jump with the same operand.
+  uint8_t& modrm = result_.code[result_.called + instruction.info.raw.modrm.offset];
+  modrm = static_cast<uint8_t>((modrm & ~0x38) | (4 << 3));
+  return absl::OkStatus();
 }
 
 void Relocator::JumpBack(uint64_t target) {

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/types/optional.h"
 #include "services/tracer/patch/site.h"
 
 namespace flightrec::patch {
@@ -27,11 +28,16 @@ struct Landmark {
 struct RelocatedPrologue {
   // The displaced instructions fixed up for the destination, then a jump to
   // address + length in the process. A call is `push original return address;
-  // jmp callee`, so its callee and any unwinder see the original address.
+  // jmp callee`, so its callee and any unwinder see the original address; the
+  // address is behind the code, so that one instruction pushes it.
   // Flags and all registers are as the original leaves them. Of a sled nothing
   // is left but the jump.
   std::vector<uint8_t> code;
   std::vector<Landmark> landmarks;  // one per displaced instruction, in order
+  // What stands behind them; nullopt: the last one does not go on.
+  absl::optional<Landmark> jump_back;
+  // Where the stack is as at the start of a callee: behind the push of a call. 0: no call.
+  uint32_t called = 0;
 };
 
 // `load_bias` and `destination` are addresses of the process. OUT_OF_RANGE: an

@@ -86,26 +86,43 @@ TEST(Relocate, indirect_jump__then_distance_is_fixed) {
 }
 
 TEST(Relocate, call__then_pushes_the_original_return_address) {
-  // push rax; call +0x100 | push 0x10001006; mov dword [rsp+4],0; jmp 0x1106
+  // push rax; call +0x100 | push [rip+5]; jmp 0x1106; .quad 0x10001006
   EXPECT_EQ(Relocated(SiteOf({0x50, 0xe8, 0x00, 0x01, 0x00, 0x00})),
-            "50 68 06 10 00 10 c7 44 24 04 00 00 00 00 e9 f3 00 f0 ff");
+            "50 ff 35 05 00 00 00 e9 fa 00 f0 ff 06 10 00 10 00 00 00 00");
 }
 
-TEST(Relocate, call_in_high_memory__then_both_halves_are_pushed) {
+TEST(Relocate, call_in_high_memory__then_all_of_the_address_is_pushed) {
   const Site site = SiteOf({0xe8, 0x00, 0x01, 0x00, 0x00});
   const auto moved = RelocatePrologue(site, 0x7ffff0000000, 0x7ffff0100000);
   ASSERT_TRUE(moved.ok()) << moved.status();
-  EXPECT_EQ(Bytes(moved->code.begin(), moved->code.begin() + 13),
-            (Bytes{0x68, 0x05, 0x10, 0x00, 0xf0, 0xc7, 0x44, 0x24, 0x04, 0xff, 0x7f, 0x00, 0x00}));
+  EXPECT_EQ(Bytes(moved->code.end() - 8, moved->code.end()),
+            (Bytes{0x05, 0x10, 0x00, 0xf0, 0xff, 0x7f, 0x00, 0x00}));
 }
 
 TEST(Relocate, indirect_call__then_push_and_jump_with_the_same_operand) {
-  // call [rip+0x20] | push 0x10001006; mov dword [rsp+4],0; jmp [rip+...]
+  // call [rip+0x20] | push [rip+6]; jmp [rip+...]; .quad 0x10001006
   EXPECT_EQ(Relocated(SiteOf({0xff, 0x15, 0x20, 0x00, 0x00, 0x00})),
-            "68 06 10 00 10 c7 44 24 04 00 00 00 00 ff 25 13 00 f0 ff");
+            "ff 35 06 00 00 00 ff 25 1a 00 f0 ff 06 10 00 10 00 00 00 00");
   // sub rsp,8; call r8
   EXPECT_EQ(Relocated(SiteOf({0x48, 0x83, 0xec, 0x08, 0x41, 0xff, 0xd0})),
-            "48 83 ec 08 68 07 10 00 10 c7 44 24 04 00 00 00 00 41 ff e0");
+            "48 83 ec 08 ff 35 03 00 00 00 41 ff e0 07 10 00 10 00 00 00 00");
+}
+
+TEST(Relocate, call__then_says_where_the_stack_is_the_callees) {
+  const auto moved =
+      RelocatePrologue(SiteOf({0x50, 0xe8, 0x00, 0x01, 0x00, 0x00}), kBias, kDestination);
+  ASSERT_TRUE(moved.ok()) << moved.status();
+  EXPECT_EQ(moved->called, 7u);
+  EXPECT_FALSE(moved->jump_back.has_value());
+}
+
+TEST(Relocate, plain_instructions__then_says_where_the_jump_back_is) {
+  const auto moved = RelocatePrologue(SiteOf({0x85, 0xff, 0x74, 0x10, 0x90}), kBias, kDestination);
+  ASSERT_TRUE(moved.ok()) << moved.status();
+  EXPECT_EQ(moved->called, 0u);
+  ASSERT_TRUE(moved->jump_back.has_value());
+  EXPECT_EQ(moved->jump_back->original, 5u);
+  EXPECT_EQ(moved->jump_back->relocated, 9u);
 }
 
 TEST(Relocate, return_with_padding__then_padding_is_left_out) {

@@ -26,7 +26,7 @@ namespace {
 
 constexpr uint64_t kBias = 0x7f1200000000;
 constexpr uint64_t kDestination = kBias + 0x20000000;
-constexpr size_t kPushReturnBytes = 13;
+constexpr size_t kPushReturnBytes = 6;
 
 // Those of the libraries that are installed here, each once.
 std::vector<std::string> InstalledLibraries() {
@@ -73,13 +73,15 @@ std::string CompareBranch(const Instruction& original, uint64_t address, const C
   return "";
 }
 
-// push low; mov dword [rsp+4], high; jmp callee
+// push [rip + distance]; jmp callee; .quad return address
 std::string CompareCall(const Instruction& original, uint64_t address, const Copy& copy) {
-  uint32_t low;
-  uint32_t high;
-  std::memcpy(&low, copy.code.data() + 1, 4);
-  std::memcpy(&high, copy.code.data() + 9, 4);
-  if ((uint64_t{high} << 32 | low) != address + original.length()) return "another return";
+  uint32_t distance;
+  uint64_t return_address;
+  std::memcpy(&distance, copy.code.data() + 2, sizeof(distance));
+  const size_t place = kPushReturnBytes + distance;
+  if (place + sizeof(return_address) > copy.code.size()) return "no return address";
+  std::memcpy(&return_address, copy.code.data() + place, sizeof(return_address));
+  if (return_address != address + original.length()) return "another return";
   Instruction jump;
   if (!DecodeInstruction(copy.code.subspan(kPushReturnBytes), jump)) return "not decodable";
   const uint64_t jump_address = copy.address + kPushReturnBytes;

@@ -32,6 +32,8 @@ constexpr size_t kFunctionsPerTable = 1000;
 // and thread, memory only when hooked.
 constexpr uint32_t kSpareFunctions = 65536;
 constexpr size_t kMaxLibraryNotes = 20;
+constexpr const char* kNotHooked = "functions of libraries loaded later are not hooked";
+constexpr const char* kNotAnswered = "an unwinder loaded later may not cross hooked functions";
 
 void SetTimestamp(absl::Time time, google::protobuf::Timestamp* timestamp) {
   const timespec parts = absl::ToTimespec(time);
@@ -190,28 +192,29 @@ void RecordingRun::StartDrain() {
 }
 
 void RecordingRun::WatchLibraries() {
-  if (watching_ || !probes_.WantsLibraries()) return;
+  const bool wanted = probes_.WantsLibraries();
+  if (watching_ || (!wanted && !program_->may_load_unwinder())) return;
   watching_ = true;
-  const absl::Status watch = program_->WatchLibraries([this] { LibrariesChanged(); });
+  const absl::Status watch = program_->WatchLibraries(
+      [this](const absl::Status& unwinders) { LibrariesChanged(unwinders); });
   absl::MutexLock lock(&mutex_);
-  if (!watch.ok()) NoteLibraries(watch);
+  if (wanted && !watch.ok()) NoteLibraries(kNotHooked, watch);
 }
 
-void RecordingRun::NoteLibraries(const absl::Status& why) {
-  const std::string note =
-      absl::StrCat("functions of libraries loaded later are not hooked: ", why.message());
+void RecordingRun::NoteLibraries(const char* what, const absl::Status& why) {
+  const std::string note = absl::StrCat(what, ": ", why.message());
   if (std::count(library_notes_.begin(), library_notes_.end(), note) == 0 &&
       library_notes_.size() < kMaxLibraryNotes)
     library_notes_.push_back(note);
 }
 
-void RecordingRun::LibrariesChanged() {
+void RecordingRun::LibrariesChanged(const absl::Status& unwinders) {
   absl::MutexLock lock(&probes_mutex_);
   if (probes_closed_) return;
   const absl::Status followed = FollowLibraries();
-  if (followed.ok()) return;
   absl::MutexLock state(&mutex_);
-  NoteLibraries(followed);
+  if (!unwinders.ok()) NoteLibraries(kNotAnswered, unwinders);
+  if (!followed.ok()) NoteLibraries(kNotHooked, followed);
 }
 
 absl::Status RecordingRun::FollowLibraries() {

@@ -81,10 +81,11 @@ class RecordingRun final : private drain::DrainSink {
   absl::StatusOr<target::HookChangeResult> Make(const ProbeChange& change)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(probes_mutex_);
   // The program has loaded or unloaded libraries; its thread waits.
-  void LibrariesChanged();
+  void LibrariesChanged(const absl::Status& unwinders);
   absl::Status FollowLibraries() ABSL_EXCLUSIVE_LOCKS_REQUIRED(probes_mutex_);
-  void NoteLibraries(const absl::Status& why) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // From when a pattern could select functions of a later library.
+  void NoteLibraries(const char* what, const absl::Status& why)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // From when a pattern could select functions of a later library, or if an unwinder may come.
   void WatchLibraries() ABSL_EXCLUSIVE_LOCKS_REQUIRED(probes_mutex_);
   void SendFunctions(absl::Span<const trace::v1::Function> functions);
   void Describe(const LaunchSpec& spec);

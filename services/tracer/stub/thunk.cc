@@ -1,6 +1,7 @@
 #include "services/tracer/stub/thunk.h"
 
 #include <cstddef>
+#include <cstdlib>
 
 #include "services/tracer/agent/state.h"
 #include "services/tracer/stub/code_buffer.h"
@@ -70,6 +71,35 @@ std::vector<uint8_t> EmitEntryThunk(uint64_t address, uint64_t agent_state, uint
   return code.Take();
 }
 
+namespace {
+
+// rcx = what the stub takes for its entry, which may be anything; rax = the one behind it. Last, as
+// in the stub: a signal handler may take the entry for a call of its own. It is given back by one
+// instruction, because the handler may leave entries of coroutines above it.
+//
+// 65 48 3B 04 25 d32       cmp rax, gs:[top]
+// 75 d8                    jne kept
+// 48 83 79 08 00           cmp qword [rcx+slot], 0
+// 75 d8                    jne kept             it is another call's
+// 65 48 0F B1 0C 25 d32    cmpxchg gs:[top], rcx
+// 74 d8                    je kept
+// 48 C7 41 08 01 00 00 00  mov qword [rcx+slot], kDeadSlot
+//                          kept:
+void GiveBack(CodeBuffer& code) {
+  static_assert(sizeof(agent::ShadowEntry) == 0x20);
+  static_assert(offsetof(agent::ShadowEntry, slot) == 0x08);
+  static_assert(agent::kDeadSlot == 1);
+  const size_t start = code.size();
+  code.Bytes({0x65, 0x48, 0x3B, 0x04, 0x25}).U32(offsetof(agent::ThreadBlock, top));
+  code.Bytes({0x75, 5 + 2 + 10 + 2 + 8});
+  code.Bytes({0x48, 0x83, 0x79, 0x08, 0x00, 0x75, 10 + 2 + 8});
+  code.Bytes({0x65, 0x48, 0x0F, 0xB1, 0x0C, 0x25}).U32(offsetof(agent::ThreadBlock, top));
+  code.Bytes({0x74, 8, 0x48, 0xC7, 0x41, 0x08}).U32(agent::kDeadSlot);
+  if (code.size() - start != kGiveBackBytes) std::abort();
+}
+
+}  // namespace
+
 // Stack at the start and after the pushes (rbp = rsp):
 //   rbp+88  place of the return address (S)
 //   rbp+80  rax, +72 rcx, +64 rdx, +56 rsi
@@ -87,7 +117,10 @@ std::vector<uint8_t> EmitEntryThunk(uint64_t address, uint64_t agent_state, uint
 // FF D0                    call rax
 // 48 89 EC                 mov rsp, rbp
 // 48 89 45 58              mov [rbp+88], rax    return address
+// 48 8D 43 20              lea rax, [rbx+32]
+// 48 89 D9                 mov rcx, rbx
 // 48 89 D3                 mov rbx, rdx         caller's rbx
+// (GiveBack)
 // 5D 41 5B 41 5A 41 59 41 58 5F   pop rbp r11 r10 r9 r8 rdi
 // 48 83 C4 08              add rsp, 8
 // 5E 5A 59 58 C3           pop rsi; pop rdx; pop rcx; pop rax; ret
@@ -99,7 +132,9 @@ std::vector<uint8_t> EmitExitThunk(uint64_t address, uint64_t agent_state, uint6
   code.Bytes({0x48, 0x89, 0xDE, 0x48, 0x8D, 0x55, 0x58});
   code.Bytes({0x48, 0x83, 0xE4, 0xF0});
   code.Bytes({0x48, 0xB8}).U64(slow_exit).Bytes({0xFF, 0xD0});
-  code.Bytes({0x48, 0x89, 0xEC, 0x48, 0x89, 0x45, 0x58, 0x48, 0x89, 0xD3});
+  code.Bytes({0x48, 0x89, 0xEC, 0x48, 0x89, 0x45, 0x58});
+  code.Bytes({0x48, 0x8D, 0x43, 0x20, 0x48, 0x89, 0xD9, 0x48, 0x89, 0xD3});
+  GiveBack(code);
   code.Bytes({0x5D, 0x41, 0x5B, 0x41, 0x5A, 0x41, 0x59, 0x41, 0x58, 0x5F});
   code.Bytes({0x48, 0x83, 0xC4, 0x08, 0x5E, 0x5A, 0x59, 0x58, 0xC3});
   return code.Take();

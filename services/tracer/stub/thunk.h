@@ -16,7 +16,9 @@ namespace flightrec::stub {
 std::vector<uint8_t> EmitEntryThunk(uint64_t address, uint64_t agent_state, uint64_t slow_entry,
                                     const StubPlaces& places);
 
-// The same for the exit.
+// The same for the exit. It gives the entry back itself, behind everything that an unwinder needs
+// of it, by kGiveBackBytes of code.
+inline constexpr uint32_t kGiveBackBytes = 38;
 std::vector<uint8_t> EmitExitThunk(uint64_t address, uint64_t agent_state, uint64_t slow_exit);
 
 enum class Answer { kFunctionResult, kZero };

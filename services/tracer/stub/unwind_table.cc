@@ -6,6 +6,7 @@
 
 #include "services/tracer/agent/state.h"
 #include "services/tracer/stub/code_buffer.h"
+#include "services/tracer/stub/thunk.h"
 
 namespace flightrec::stub {
 namespace {
@@ -222,13 +223,16 @@ void ExitThunkRows(CodeBuffer& code) {
   rows.Here({kExpression, kReturn, 2, kOpBreg3, 0, kExpression, kRbx, 2, kOpBreg3, 16});
   for (int bytes : {1, 2, 2, 2, 2}) rows.Move(static_cast<uint32_t>(bytes), 8);
   rows.SetFrame();
-  rows.Skip(3 + 10 + 3 + 4 + 4 + 10 + 2 + 3 + 4 + 3);
+  rows.Skip(3 + 10 + 3 + 4 + 4 + 10 + 2 + 3 + 4 + 4 + 3 + 3);
   rows.Here({kOffset | kReturn, 1, kSameValue, kRbx});  // mov rbx, rdx
+  rows.Skip(kGiveBackBytes);
   rows.DropFrame();
   for (int bytes : {2, 2, 2, 2, 1}) rows.Move(static_cast<uint32_t>(bytes), -8);
   rows.Move(4, -8);
   for (int i = 0; i < 4; ++i) rows.Move(1, -8);
 }
+
+void CalleeRows(CodeBuffer&) {}
 
 // An FDE of code that starts where the unwinder is told.
 uint64_t ThunkFde(CodeBuffer& code, uint64_t cie_address, void (*emit_rows)(CodeBuffer&)) {
@@ -242,8 +246,8 @@ uint64_t ThunkFde(CodeBuffer& code, uint64_t cie_address, void (*emit_rows)(Code
 
 }  // namespace
 
-// CIE; FDE of a stub at address 0; FDEs of the thunks at address 0; FDE
-// of [low, high); end mark; header:
+// CIE; FDE of a stub at address 0; FDEs of the thunks and of a callee at
+// address 0; FDE of [low, high); end mark; header:
 //   version 1, eh_frame_ptr absolute 8 bytes, count 4 bytes, table of pairs
 //   (start, FDE) as 4-byte distances from the header.
 UnwindTable EmitUnwindTable(uint64_t address, uint64_t low, uint64_t high,
@@ -266,6 +270,7 @@ UnwindTable EmitUnwindTable(uint64_t address, uint64_t low, uint64_t high,
 
   table.entry_thunk_fde = ThunkFde(code, cie_address, EntryThunkRows);
   table.exit_thunk_fde = ThunkFde(code, cie_address, ExitThunkRows);
+  table.callee_fde = ThunkFde(code, cie_address, CalleeRows);
 
   const uint64_t region_fde = code.here();
   const size_t region = Open(code);

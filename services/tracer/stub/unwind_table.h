@@ -17,6 +17,7 @@ namespace flightrec::stub {
 struct UnwindTable {
   std::vector<uint8_t> bytes;
   uint64_t stub_fde = 0;         // exact at every instruction of a stub
+  uint64_t callee_fde = 0;       // for a byte of code that finds the stack as a callee does
   uint64_t eh_frame_header = 0;  // finds an FDE right for return addresses
   uint64_t entry_thunk_fde = 0;  // thunks have their own
   uint64_t exit_thunk_fde = 0;

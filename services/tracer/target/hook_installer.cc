@@ -16,6 +16,8 @@ namespace {
 // Room for the code of a notice and the relocated start of its function.
 constexpr size_t kNoticeBytes = 512;
 constexpr uint8_t kTrap = 0xCC;
+// A program that loads its unwinder again and again gets it at few addresses.
+constexpr size_t kMaxQuestions = 64;
 
 // Code of a module in a process.
 std::pair<uint64_t, uint64_t> TextRange(const symbols::Module& module, uint64_t load_bias) {
@@ -177,6 +179,17 @@ absl::Status HookInstaller::AddQuestion(const symbols::Module& module, uint64_t 
         module.path, ": ", patch::ReasonSentence(refusal->reason), " ", refusal->detail));
   }
   const auto& site = std::get<patch::Site>(plan);
+  const uint64_t entry = site.address + load_bias;
+  const auto known = questions_.find(entry);
+  if (known != questions_.end() && known->second.expected == site.displaced) {
+    changes_.push_back(known->second);
+    change_hooks_.push_back(0);
+    return absl::OkStatus();
+  }
+  if (questions_.size() == kMaxQuestions) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat("the program has loaded unwinders at ", kMaxQuestions, " places"));
+  }
   const auto [low, high] = TextRange(module, load_bias);
   const absl::StatusOr<RegionSpace> space = memory_.MapRegion(low, high, 4096);
   if (!space.ok()) return space.status();
@@ -188,13 +201,13 @@ absl::Status HookInstaller::AddQuestion(const symbols::Module& module, uint64_t 
   if (!original.ok()) return original.status();
   code.insert(code.end(), original->code.begin(), original->code.end());
   absl::Status status = process_.Write(space->address, code);
-  const auto jump = patch::EncodeJump(site.address + load_bias, space->address);
+  const auto jump = patch::EncodeJump(entry, space->address);
   if (status.ok()) status = jump.status();
   if (!status.ok()) return status;
-  changes_.push_back({site.address + load_bias, site.displaced,
-                      std::vector<uint8_t>(jump->begin(), jump->end()), relocated,
-                      std::move(original->landmarks)});
+  changes_.push_back({entry, site.displaced, std::vector<uint8_t>(jump->begin(), jump->end()),
+                      relocated, std::move(original->landmarks)});
   change_hooks_.push_back(0);
+  questions_[entry] = changes_.back();
   return absl::OkStatus();
 }
 
@@ -289,9 +302,13 @@ absl::Status HookInstaller::Patch() {
   return written;
 }
 
-void HookInstaller::Commit(absl::Span<const size_t> unwritten) {
+size_t HookInstaller::Commit(absl::Span<const size_t> unwritten) {
+  size_t unanswered = 0;
   for (size_t i = 0; i < changes_.size(); ++i) {
-    if (change_hooks_[i] == 0) continue;
+    if (change_hooks_[i] == 0) {
+      if (std::binary_search(unwritten.begin(), unwritten.end(), i)) ++unanswered;
+      continue;
+    }
     Installed& hook = hooks_[change_hooks_[i]];
     const bool adds = !changes_[i].landmarks.empty();
     if (std::binary_search(unwritten.begin(), unwritten.end(), i)) {
@@ -309,6 +326,7 @@ void HookInstaller::Commit(absl::Span<const size_t> unwritten) {
   }
   changes_.clear();
   change_hooks_.clear();
+  return unanswered;
 }
 
 }  // namespace flightrec::target

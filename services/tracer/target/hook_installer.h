@@ -80,7 +80,8 @@ class HookInstaller {
   // For a process that has run: what was prepared. The caller writes it in the stopped process and
   // says which indexes could not be written.
   const std::vector<TextChange>& prepared() const { return changes_; }
-  void Commit(absl::Span<const size_t> unwritten);
+  // Returns how many of those are lookups of unwinders.
+  size_t Commit(absl::Span<const size_t> unwritten);
 
   // Since the last time.
   std::vector<HookFailure> TakeFailures() { return std::exchange(failures_, {}); }
@@ -130,6 +131,8 @@ class HookInstaller {
   // Beside each other: the change and the hook it is for, 0 for a question.
   std::vector<TextChange> changes_;
   std::vector<uint64_t> change_hooks_;
+  // By entry: jumps to questions; a module that comes back to its place gets the old one.
+  std::map<uint64_t, TextChange> questions_;
   // By entry: code of notices that was made.
   std::map<uint64_t, uint64_t> notices_;
   std::vector<HookFailure> failures_;

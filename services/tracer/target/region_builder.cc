@@ -34,7 +34,10 @@ agent::Displaced DisplacedOf(const patch::Site& site, uint64_t load_bias, uint64
   agent::Displaced displaced = {};
   displaced.original = site.address + load_bias;
   displaced.relocated = static_cast<uint32_t>(relocated);
-  for (const patch::Landmark& mark : prologue.landmarks) {
+  displaced.called_at = static_cast<uint8_t>(prologue.called);
+  std::vector<patch::Landmark> marks = prologue.landmarks;
+  if (prologue.jump_back.has_value()) marks.push_back(*prologue.jump_back);
+  for (const patch::Landmark& mark : marks) {
     if (displaced.count == agent::kMaxDisplaced) break;
     displaced.original_at[displaced.count] = static_cast<uint8_t>(mark.original);
     displaced.relocated_at[displaced.count++] = static_cast<uint8_t>(mark.relocated);
@@ -67,6 +70,7 @@ RegionBuilder::RegionBuilder(uint64_t address, uint64_t stubs, uint64_t agent_st
   exit_thunk_ = address + kExitThunkOffset;
   const stub::UnwindTable table = stub::EmitUnwindTable(address, region_.low, region_.high, places);
   region_.stub_fde = table.stub_fde;
+  region_.callee_fde = table.callee_fde;
   region_.eh_frame_header = table.eh_frame_header;
   region_.displaced_end = region_.high + stubs * patch::kMaxRelocatedBytes;
   region_.displaced = region_.displaced_end;

@@ -26,6 +26,7 @@
 #include "services/tracer/inject/spawn.h"
 #include "services/tracer/symbols/module_reader.h"
 #include "services/tracer/target/live_patch.h"
+#include "services/tracer/target/load_bias.h"
 #include "services/tracer/target/loader_events.h"
 #include "services/tracer/target/proc_files.h"
 #include "services/tracer/target/process_starts.h"
@@ -63,30 +64,6 @@ absl::StatusOr<lane::ProcessIdentity> Identify(pid_t pid) {
   const absl::StatusOr<uint64_t> start = ReadStartTicks(absl::StrCat("/proc/", pid, "/stat"));
   if (!start.ok()) return start.status();
   return lane::ProcessIdentity{static_cast<uint32_t>(pid), *start, *std::move(boot_id)};
-}
-
-// Modules that may hold an unwinder's lookup, apart from the program itself.
-bool MayUnwind(const inject::Mapping& mapping, uint64_t loader) {
-  if (mapping.file_offset != 0 || mapping.path.empty()) return false;
-  return (loader != 0 && mapping.low == loader) || absl::StrContains(mapping.path, "/libgcc_s");
-}
-
-uint64_t LoadBias(const symbols::Module& module, uint64_t low) {
-  if (!module.is_pie || module.segments.empty()) return 0;
-  return low - (module.segments.front().vaddr & ~(lane::kPageBytes - 1));
-}
-
-absl::Status AddUnwinders(pid_t pid, uint64_t loader, HookInstaller& installer) {
-  const absl::StatusOr<inject::MemoryMap> map = inject::MemoryMap::Read(pid);
-  if (!map.ok()) return map.status();
-  for (const inject::Mapping& mapping : map->mappings()) {
-    if (!MayUnwind(mapping, loader)) continue;
-    const absl::StatusOr<symbols::Module> module = symbols::ReadModule(mapping.path);
-    if (!module.ok()) return module.status();
-    const absl::Status status = installer.AddUnwinder(*module, LoadBias(*module, mapping.low));
-    if (!status.ok()) return status;
-  }
-  return absl::OkStatus();
 }
 
 // The same file may be mapped as data too, below its code or above it.
@@ -353,13 +330,22 @@ absl::Status TracedProcess::Install(const EntryPoints& entries) {
   if (status.ok()) {
     status = installer_->AddUnwinder(program, LoadBias(program, mapped->front().base));
   }
-  if (status.ok()) status = AddUnwinders(pid(), entries.loader, *installer_);
+  unwinders_ = std::make_unique<Unwinders>(pid(), entries.loader);
+  if (status.ok()) status = unwinders_->Answer(*installer_);
+  may_load_unwinder_ = unwinders_->may_come_later();
   if (status.ok()) status = AddNotices(*plan, *mapped);
   if (status.ok()) InstallLoaderEvents(entries);
   if (status.ok()) status = memory_->Activate();
   if (status.ok()) status = installer_->Patch();
   failures_ = installer_->TakeFailures();
   return status;
+}
+
+absl::Status TracedProcess::FollowUnwinders() {
+  absl::Status status = unwinders_->Answer(*installer_);
+  HookChangeResult result;
+  const absl::Status applied = installer_->prepared().empty() ? absl::OkStatus() : Apply(result);
+  return status.ok() ? applied : status;
 }
 
 // In the C library, or in the program itself if it has no other.
@@ -437,8 +423,12 @@ absl::Status TracedProcess::Apply(HookChangeResult& result) {
     result.stopped = std::max(result.stopped, patched->stopped);
   }
   for (; begin < all.size(); ++begin) unwritten.push_back(begin);
-  installer_->Commit(unwritten);
-  return status;
+  const size_t unanswered = installer_->Commit(unwritten);
+  if (!status.ok() || unanswered == 0) return status;
+  return absl::FailedPreconditionError(
+      absl::StrCat(unanswered,
+                   " functions of an unwinder are not what their file has; signal handlers that "
+                   "unwind while a hook begins or ends may fail"));
 }
 
 absl::StatusOr<HookChangeResult> TracedProcess::Change(const HookChange& change) {
@@ -500,10 +490,10 @@ void TracedProcess::InstallLoaderEvents(const EntryPoints& entries) {
   if (!loader_events_.ok()) return;
   memory_->SetLoaderState(events->state);
   // The program does not run yet.
-  lane_->header().library_watch = options_.watch_libraries ? 1 : 0;
+  lane_->header().library_watch = options_.watch_libraries || may_load_unwinder_ ? 1 : 0;
 }
 
-absl::Status TracedProcess::WatchLibraries(std::function<void()> changed) {
+absl::Status TracedProcess::WatchLibraries(std::function<void(const absl::Status&)> changed) {
   if (!loader_events_.ok()) return loader_events_;
   libraries_changed_ = std::move(changed);
   __atomic_store_n(&lane_->header().library_watch, 1, __ATOMIC_RELEASE);
@@ -544,7 +534,9 @@ void TracedProcess::ServeLibraries() {
       syscall(SYS_futex, &header.library_request, FUTEX_WAIT, request, &pause, nullptr, 0);
       continue;
     }
-    libraries_changed_();
+    absl::Status unwinders;
+    if (may_load_unwinder_) OnTracer([&] { unwinders = FollowUnwinders(); });
+    libraries_changed_(unwinders);
     done = request;
     // Release: pairs with the acquire of the thread that waits; the hooks are there.
     __atomic_store_n(&header.library_answer, done, __ATOMIC_RELEASE);

@@ -33,6 +33,7 @@
 #include "services/tracer/target/proc_files.h"
 #include "services/tracer/target/process_memory.h"
 #include "services/tracer/target/thread_control.h"
+#include "services/tracer/target/unwinders.h"
 
 namespace flightrec::target {
 
@@ -138,11 +139,15 @@ class TracedProcess {
 
   // Calls `changed` on a thread of its own whenever the program has loaded or unloaded libraries,
   // before code of new ones runs; the program's thread waits for it, at most as long as
-  // agent/libraries.h says. FAILED_PRECONDITION: the program has no loader that tells. Once.
-  absl::Status WatchLibraries(std::function<void()> changed);
+  // agent/libraries.h says. Its argument: whether an unwinder among them crosses hooked functions.
+  // FAILED_PRECONDITION: the program has no loader that tells. Once.
+  absl::Status WatchLibraries(std::function<void(const absl::Status&)> changed);
   // No call of `changed` runs or follows when it returns; the program does not wait any more. Not
   // from `changed`.
   void StopLibraryWatch();
+  // The program may load its unwinder later: then its libraries have to be watched, as at any
+  // instruction of a stub a signal handler may unwind.
+  bool may_load_unwinder() const { return may_load_unwinder_; }
   // Changes of libraries for which the program did not get an answer in time.
   uint32_t missed_library_changes() const;
 
@@ -170,6 +175,7 @@ class TracedProcess {
   absl::StatusOr<HookChangeResult> Change(const HookChange& change);
   absl::Status Apply(HookChangeResult& result);
   absl::Status CheckProgram() const;
+  absl::Status FollowUnwinders();
   absl::StatusOr<uint64_t> CallInside(const char* what, int64_t number,
                                       const std::vector<uint64_t>& arguments);
   absl::Status Start();
@@ -194,7 +200,8 @@ class TracedProcess {
   std::thread tracer_;
   int wake_ = -1;               // eventfd: there are jobs
   absl::Status loader_events_;  // why changes of libraries are not told
-  std::function<void()> libraries_changed_;
+  std::function<void(const absl::Status&)> libraries_changed_;
+  bool may_load_unwinder_ = false;
   std::thread library_watch_;
 
   // Of the tracing thread.
@@ -202,6 +209,7 @@ class TracedProcess {
   std::unique_ptr<ProcessMemory> memory_;
   std::unique_ptr<HookInstaller> installer_;
   std::unique_ptr<ThreadControl> threads_;
+  std::unique_ptr<Unwinders> unwinders_;
 
   absl::Mutex mutex_;
   absl::optional<absl::Status> started_ ABSL_GUARDED_BY(mutex_);

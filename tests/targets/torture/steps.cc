@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
+#include <ucontext.h>
 
 #include <cstdio>
 #include <cstdlib>
@@ -40,6 +41,50 @@ StepInto:
   .size StepInto, .-StepInto
 )");
 extern "C" int StepInto(int (*function)(int), int argument);
+
+// StepOutOf(function, argument): calls ReturnStepping, which calls the function and
+// is single-stepped from then on, until its own return.
+asm(R"(
+  .text
+  .globl ReturnStepping
+  .type ReturnStepping, @function
+ReturnStepping:
+  .cfi_startproc
+  sub $8, %rsp
+  .cfi_adjust_cfa_offset 8
+  mov %rdi, %rax
+  mov %esi, %edi
+  call *%rax
+  pushfq
+  .cfi_adjust_cfa_offset 8
+  orq $0x100, (%rsp)
+  popfq
+  .cfi_adjust_cfa_offset -8
+  add $8, %rsp
+  .cfi_adjust_cfa_offset -8
+  ret
+  .cfi_endproc
+  .size ReturnStepping, .-ReturnStepping
+
+  .globl StepOutOf
+  .type StepOutOf, @function
+StepOutOf:
+  .cfi_startproc
+  sub $8, %rsp
+  .cfi_adjust_cfa_offset 8
+  call ReturnStepping
+  pushfq
+  .cfi_adjust_cfa_offset 8
+  andq $~0x100, (%rsp)
+  popfq
+  .cfi_adjust_cfa_offset -8
+  add $8, %rsp
+  .cfi_adjust_cfa_offset -8
+  ret
+  .cfi_endproc
+  .size StepOutOf, .-StepOutOf
+)");
+extern "C" int StepOutOf(int (*function)(int), int argument);
 
 namespace {
 
@@ -148,25 +193,108 @@ int StepThrow() {
   return 0;
 }
 
-int frames_expected;
+constexpr int kMaxFrames = 100;
+void* frames_expected[kMaxFrames];  // of the case itself
+int count_expected;
 long stacks_wrong;
 
-int UnhookedCountFrames() {
-  void* frames[100];
-  return backtrace(frames, 100);
+KEPT void UnhookedExpectFrames() { count_expected = backtrace(frames_expected, kMaxFrames); }
+
+bool UnhookedIsIn(void* address, int (*function)(int (*)(int), int)) {
+  constexpr unsigned long kCodeBytes = 64;
+  return reinterpret_cast<unsigned long>(address) - reinterpret_cast<unsigned long>(function) <
+         kCodeBytes;
 }
 
+// The stack leads through the stepping to the callers of the case.
+KEPT void UnhookedCheckStack() {
+  void* frames[kMaxFrames];
+  const int count = backtrace(frames, kMaxFrames);
+  bool whole = count > count_expected && count < kMaxFrames;
+  // Without the case itself, and a hook of backtrace().
+  for (int i = 1; whole && i <= count_expected - 3; ++i) {
+    whole = frames[count - i] == frames_expected[count_expected - i];
+  }
+  bool stepped = false;
+  for (int i = 0; i < count; ++i) {
+    stepped = stepped || UnhookedIsIn(frames[i], StepInto) || UnhookedIsIn(frames[i], StepOutOf);
+  }
+  if (!whole || !stepped) stacks_wrong = stacks_wrong + 1;
+}
+
+// Where the unwinder is hooked too, it records: at one step of each round only.
 void UnhookedBacktrace(int) {
-  steps = steps + 1;
-  const int frames = UnhookedCountFrames();
-  if (frames < frames_expected || frames == 100) stacks_wrong = stacks_wrong + 1;
+  if (!UnhookedIsTheStep()) return;
+  acted = acted + 1;
+  UnhookedCheckStack();
 }
 
 // From every instruction the stack can be read up to its end.
 int StepBacktrace() {
-  frames_expected = UnhookedCountFrames();
-  UseHandler(UnhookedBacktrace, 0);
-  StepInto(TailLeaf, 1);
+  UnhookedExpectFrames();
+  const long rounds = StepThrough(UnhookedBacktrace, 0);
+  ExpectCalls("TailLeaf", rounds);
+  ExpectCalls("Leaf", rounds);
+  std::printf("%ld wrong\n", stacks_wrong);
+  return 0;
+}
+
+constexpr long kPhases = 16;
+ucontext_t fiber;
+ucontext_t beside_fiber;
+jmp_buf left_frame;
+
+// The call before may take what the interrupted stub has just given back.
+void UnhookedCallAndBacktrace(int) {
+  steps = steps + 1;
+  if (steps % kPhases != act_at) return;
+  acted = acted + 1;
+  sink = Leaf(sink);
+  UnhookedCheckStack();
+}
+
+}  // namespace
+
+COUNTED void SleepingFiber() {
+  sink = Leaf(sink);
+  swapcontext(&fiber, &beside_fiber);
+  NOT_LAST;
+}
+
+COUNTED int StartFiber(int a) {
+  static char memory[65536];
+  getcontext(&fiber);
+  fiber.uc_stack.ss_sp = memory;
+  fiber.uc_stack.ss_size = sizeof(memory);
+  fiber.uc_link = &beside_fiber;
+  makecontext(&fiber, SleepingFiber, 0);
+  swapcontext(&beside_fiber, &fiber);
+  return a + 2;
+}
+
+COUNTED void LeaveFrame() { longjmp(left_frame, 1); }
+
+namespace {
+
+KEPT int UnhookedFrameIsLeft(int a) {
+  if (setjmp(left_frame) == 0) LeaveFrame();
+  return a + 2;
+}
+
+// Where frames were left, and beside a coroutine that sleeps, calls begin and end
+// by the slow parts of their stubs.
+int StepBacktraceSlow() {
+  UnhookedExpectFrames();
+  UseHandler(UnhookedCallAndBacktrace, 0);
+  for (act_at = 0; act_at < kPhases; act_at = act_at + 1) {
+    steps = 0;
+    if (StepOutOf(UnhookedFrameIsLeft, 1) != 3 || StepOutOf(StartFiber, 1) != 3 ||
+        StepInto(TailLeaf, 1) != 3) {
+      std::abort();
+    }
+    swapcontext(&beside_fiber, &fiber);
+  }
+  ExpectCalls("Leaf", 2 * kPhases + acted);
   std::printf("%ld wrong\n", stacks_wrong);
   return 0;
 }
@@ -213,6 +341,7 @@ const Case kStepCases[] = {
     {"step_jump", StepJump},
     {"step_throw", StepThrow},
     {"step_backtrace", StepBacktrace},
+    {"step_backtrace_slow", StepBacktraceSlow},
     {"step_exit_thread", StepExitThread},
     {},
 };
