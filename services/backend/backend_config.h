@@ -22,7 +22,7 @@ struct IngestLimits {
   int64_t max_batch_bytes = int64_t{2} << 20;
   // Of batches that one session may have under way; at least max_batch_bytes.
   int64_t session_credit_bytes = int64_t{8} << 20;
-  // The same over all sessions: a session that cannot have max_batch_bytes of it is refused.
+  // What all sessions share of that: beyond one batch each.
   int64_t max_bytes_in_flight = int64_t{512} << 20;
 };
 

@@ -13,20 +13,16 @@ absl::StatusOr<int64_t> CreditPool::Take() {
     return absl::ResourceExhaustedError(
         absl::StrCat("session limit reached: --max_sessions=", limits_.max_sessions));
   }
-  if (free_bytes_ < limits_.max_batch_bytes) {
-    return absl::ResourceExhaustedError(absl::StrCat(
-        "bytes in flight are given away: --max_bytes_in_flight=", limits_.max_bytes_in_flight));
-  }
-  const int64_t share =
-      std::clamp(free_bytes_ / kShareOfRest, limits_.max_batch_bytes, limits_.session_credit_bytes);
-  free_bytes_ -= share;
+  const int64_t shared = std::clamp(free_bytes_ / kShareOfRest, int64_t{0},
+                                    limits_.session_credit_bytes - limits_.max_batch_bytes);
+  free_bytes_ -= shared;
   ++sessions_;
-  return share;
+  return limits_.max_batch_bytes + shared;
 }
 
 void CreditPool::GiveBack(int64_t bytes) {
   absl::MutexLock lock(&mutex_);
-  free_bytes_ += bytes;
+  free_bytes_ += bytes - limits_.max_batch_bytes;
   --sessions_;
 }
 

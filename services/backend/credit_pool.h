@@ -1,4 +1,6 @@
-// The bytes of batches that may be under way over all sessions, and the number of sessions.
+// The bytes of batches that may be under way over all sessions, and the number of sessions. Each
+// session has one batch of its own, so that none is kept from sending; what it may have under way
+// beyond that comes out of what all share.
 //
 // Thread-safe. Does not watch how a session uses its share.
 #ifndef SERVICES_BACKEND_CREDIT_POOL_H_
@@ -21,8 +23,8 @@ class CreditPool {
   explicit CreditPool(const IngestLimits& limits)
       : limits_(limits), free_bytes_(limits.max_bytes_in_flight) {}
 
-  // A session's share in bytes, from max_batch_bytes to session_credit_bytes. RESOURCE_EXHAUSTED: a
-  // limit is reached.
+  // A session's credit in bytes, from max_batch_bytes to session_credit_bytes. RESOURCE_EXHAUSTED:
+  // there are max_sessions.
   absl::StatusOr<int64_t> Take();
   // What Take gave.
   void GiveBack(int64_t bytes);

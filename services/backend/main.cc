@@ -22,7 +22,7 @@ ABSL_FLAG(int64_t, max_batch_bytes, flightrec::backend::IngestLimits().max_batch
 ABSL_FLAG(int64_t, session_credit_bytes, flightrec::backend::IngestLimits().session_credit_bytes,
           "Most bytes of batches that one producer may have under way.");
 ABSL_FLAG(int64_t, max_bytes_in_flight, flightrec::backend::IngestLimits().max_bytes_in_flight,
-          "Most bytes of batches that all producers may have under way.");
+          "Most bytes of batches that all producers may have under way, beyond one batch each.");
 
 ABSL_FLAG(int, max_tails, flightrec::backend::ReadLimits().max_tails,
           "Most readers that follow a recording at once.");

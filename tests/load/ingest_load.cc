@@ -50,18 +50,6 @@ double CpuSeconds() {
   return seconds(usage.ru_utime) + seconds(usage.ru_stime);
 }
 
-// Differs from run to run, so that a store may be used again.
-ids::Ulid RecordingOf(size_t producer) {
-  ids::Ulid::Bytes bytes{};
-  const auto now = std::chrono::system_clock::now().time_since_epoch();
-  const int64_t ms = std::chrono::duration_cast<std::chrono::milliseconds>(now).count();
-  for (size_t i = 0; i < 6; ++i) bytes[i] = static_cast<uint8_t>(ms >> (40 - 8 * i));
-  bytes[6] = static_cast<uint8_t>(getpid());
-  bytes[7] = static_cast<uint8_t>(getpid() >> 8);
-  bytes.back() = static_cast<uint8_t>(producer);
-  return ids::Ulid(bytes);
-}
-
 double Quantile(std::vector<double>& values, double q) {
   if (values.empty()) return 0;
   std::sort(values.begin(), values.end());
@@ -73,7 +61,7 @@ int Produce(const std::string& address, size_t producers, uint64_t calls, double
   std::vector<std::vector<PreparedBatch>> batches;
   std::vector<std::unique_ptr<LoadProducer>> streams;
   for (size_t i = 0; i < producers; ++i) {
-    const ids::Ulid recording = RecordingOf(i);
+    const ids::Ulid recording = RecordingOf(static_cast<uint32_t>(i));
     batches.push_back(MakeBatches(bodies, recording, calls / producers));
     grpc::ChannelArguments arguments;
     // A connection for each, as tracers have.

@@ -38,7 +38,8 @@ LoadProducer::~LoadProducer() {
 
 void LoadProducer::Greet(const PreparedBatch& first) {
   WriteBatch(first);
-  WaitDurable(1);
+  WaitUntilDurable();
+  latencies_.clear();
 }
 
 void LoadProducer::Send(const std::vector<PreparedBatch>& batches, double calls_per_second) {
@@ -51,11 +52,7 @@ void LoadProducer::Send(const std::vector<PreparedBatch>& batches, double calls_
     WriteBatch(batch);
     calls += static_cast<double>(batch.calls);
   }
-  WaitDurable(batches.size() + 1);
-  absl::MutexLock lock(&mutex_);
-  for (size_t i = 1; i < sent_.size(); ++i) {
-    latencies_.push_back(absl::ToDoubleSeconds(durable_at_[i] - sent_[i]));
-  }
+  WaitUntilDurable();
 }
 
 void LoadProducer::WriteBatch(const PreparedBatch& batch) {
@@ -67,15 +64,22 @@ void LoadProducer::WriteBatch(const PreparedBatch& batch) {
     absl::MutexLock lock(&mutex_, absl::Condition(&has_credit));
     credit_ -= bytes;
     sent_.push_back(absl::Now());
+    ++sent_batches_;
   }
   if (!stream_->Write(batch.frame)) Fail("a batch was not taken: the stream has ended");
 }
 
-void LoadProducer::WaitDurable(uint64_t sequence) {
-  const auto is_durable = [this, sequence]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
-    return durable_ >= sequence;
+void LoadProducer::WaitUntilDurable() {
+  const auto is_durable = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    return durable_ >= sent_batches_;
   };
   absl::MutexLock lock(&mutex_, absl::Condition(&is_durable));
+  const uint64_t first = sent_batches_ - sent_.size();
+  for (size_t i = 0; i < sent_.size(); ++i) {
+    latencies_.push_back(absl::ToDoubleSeconds(durable_at_.at(first + i) - sent_[i]));
+  }
+  sent_.clear();
+  durable_at_.clear();
 }
 
 void LoadProducer::ReadAnswers() {
@@ -87,13 +91,13 @@ void LoadProducer::ReadAnswers() {
       welcomed_ = true;
       credit_ = static_cast<int64_t>(response.welcome().credit_bytes());
     } else if (response.has_ack()) {
-      durable_ = response.ack().durable_sequence();
+      const absl::Time now = absl::Now();
+      while (durable_ < response.ack().durable_sequence()) durable_at_[durable_++] = now;
       credit_ += static_cast<int64_t>(response.ack().credit_bytes());
-      durable_at_.resize(durable_, absl::Now());
     }
   }
   absl::MutexLock lock(&mutex_);
-  if (durable_ < sent_.size()) Fail("the stream ended before all was durable");
+  if (durable_ < sent_batches_) Fail("the stream ended before all was durable");
 }
 
 }  // namespace flightrec::load

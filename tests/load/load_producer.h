@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
+#include "absl/container/flat_hash_map.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "flightrec/ingest/v1/ingest.pb.h"
@@ -30,20 +31,21 @@ class LoadProducer {
   LoadProducer(const std::shared_ptr<grpc::Channel>& channel, const std::string& producer_id);
   ~LoadProducer();
 
-  // Sends the first batch and waits until it is durable.
+  // Sends one batch and waits until it is durable.
   void Greet(const PreparedBatch& first);
-  // Sends `batches`, which have the sequences from 2 on, and waits until all are durable.
-  // `calls_per_second`: the pace; 0: none.
+  // Sends `batches`, whose sequences go on from what was sent before, and waits until all are
+  // durable. `calls_per_second`: the pace; 0: none.
   void Send(const std::vector<PreparedBatch>& batches, double calls_per_second);
+  // The two halves of Send for one batch.
+  void WriteBatch(const PreparedBatch& batch);
+  void WaitUntilDurable();
 
-  // Of the batches of Send, in seconds.
+  // Of all batches that were waited for, in seconds.
   const std::vector<double>& latencies() const { return latencies_; }
 
  private:
   using Stream = grpc::ClientReaderWriter<grpc::ByteBuffer, ingest::v1::SessionResponse>;
 
-  void WriteBatch(const PreparedBatch& batch);
-  void WaitDurable(uint64_t sequence);
   void ReadAnswers();
 
   grpc::ClientContext context_;
@@ -53,11 +55,13 @@ class LoadProducer {
 
   absl::Mutex mutex_;
   int64_t credit_ ABSL_GUARDED_BY(mutex_) = 0;
+  uint64_t sent_batches_ ABSL_GUARDED_BY(mutex_) = 0;
   uint64_t durable_ ABSL_GUARDED_BY(mutex_) = 0;
   bool welcomed_ ABSL_GUARDED_BY(mutex_) = false;
-  // When sequence i + 1 was handed to gRPC, and when it was acknowledged.
+  // When the last batches, not waited for yet, were handed to gRPC.
   std::vector<absl::Time> sent_ ABSL_GUARDED_BY(mutex_);
-  std::vector<absl::Time> durable_at_ ABSL_GUARDED_BY(mutex_);
+  // When they were acknowledged, by sequence minus 1.
+  absl::flat_hash_map<uint64_t, absl::Time> durable_at_ ABSL_GUARDED_BY(mutex_);
   std::thread reader_;
 };
 

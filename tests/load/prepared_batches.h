@@ -26,7 +26,10 @@ struct ChunkBody {
   std::string bytes;
   uint64_t calls = 0;
 };
-std::vector<ChunkBody> MakeChunkBodies();
+std::vector<ChunkBody> MakeChunkBodies(size_t calls_per_chunk = kCallsPerChunk);
+
+// Differs from run to run and from number to number.
+ids::Ulid RecordingOf(uint32_t number);
 
 struct PreparedBatch {
   // A SessionRequest.
@@ -36,10 +39,15 @@ struct PreparedBatch {
   uint64_t calls = 0;
 };
 
-// The first batch carries the recording, the others its chunks, `calls` or a few more in all. One
-// thread of one process; its ids are made from the recording.
+// The first batch carries the recording, the last one its seal, the others its chunks, `calls` or a
+// few more in all. One thread of one process; its ids are made from the recording.
 std::vector<PreparedBatch> MakeBatches(const std::vector<ChunkBody>& bodies,
-                                       const ids::Ulid& recording, uint64_t calls);
+                                       const ids::Ulid& recording, uint64_t calls,
+                                       uint64_t first_sequence = 1);
+
+// One chunk of the recording's thread.
+PreparedBatch MakeChunkBatch(const std::vector<ChunkBody>& bodies, const ids::Ulid& recording,
+                             uint64_t ordinal, uint64_t sequence);
 
 // The Hello that comes before them.
 grpc::ByteBuffer MakeHello(const std::string& producer_id);
