@@ -7,6 +7,7 @@
 #include "common/clock/clock.h"
 #include "common/rpc/endpoint_file.h"
 #include "common/rpc/status.h"
+#include "services/backend/store/keys.h"
 
 namespace flightrec::backend {
 namespace {
@@ -21,13 +22,25 @@ absl::Status ExplainOwned(const absl::Status& status, const std::string& store) 
                          "STORE_OWNED", "use that backend, stop it, or name another --store");
 }
 
+void LogOpened(const Database& database, log::Logger& logger) {
+  if (!database.interrupted_write().empty()) {
+    logger.Warning("interrupted_write_dropped", {{"place", database.interrupted_write()}});
+  }
+  if (database.opened_format_version() < kStoreFormatVersion) {
+    logger.Info("store_migrated", {{"from_version", database.opened_format_version()},
+                                   {"to_version", kStoreFormatVersion}});
+  }
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<BackendServer>> BackendServer::Start(
-    const FinalizedBackendConfig& config, log::Logger* logger, metrics::Registry* registry) {
+    const FinalizedBackendConfig& config, log::Logger* logger, metrics::Registry* registry,
+    const DatabaseOptions& database_options) {
   absl::StatusOr<std::unique_ptr<Store>> store =
-      Store::Open(config.store_directory(), clock::RealClock(), *registry);
+      Store::Open(config.store_directory(), clock::RealClock(), *registry, database_options);
   if (!store.ok()) return ExplainOwned(store.status(), config.store_directory());
+  LogOpened((*store)->database(), *logger);
   std::unique_ptr<BackendServer> backend(
       new BackendServer(config, *std::move(store), logger, registry));
   if (absl::Status status = backend->Serve(); !status.ok()) return status;

@@ -27,9 +27,9 @@ class BackendServer {
  public:
   // `logger` and `registry` outlive the server. FAILED_PRECONDITION: another process owns the
   // store; the message names it and where it listens. UNAVAILABLE: the address is taken.
-  static absl::StatusOr<std::unique_ptr<BackendServer>> Start(const FinalizedBackendConfig& config,
-                                                              log::Logger* logger,
-                                                              metrics::Registry* registry);
+  static absl::StatusOr<std::unique_ptr<BackendServer>> Start(
+      const FinalizedBackendConfig& config, log::Logger* logger, metrics::Registry* registry,
+      const DatabaseOptions& database_options = {});
   // Drains if that has not happened, then closes the store.
   ~BackendServer();
   BackendServer(const BackendServer&) = delete;

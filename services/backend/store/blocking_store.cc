@@ -17,8 +17,18 @@ std::string MakeStoreDirectory() {
   return mkdtemp(directory.data());
 }
 
-BlockingStore::BlockingStore(const std::string& directory)
-    : store_(Store::Open(directory, clock::RealClock(), registry_).value()) {}
+BlockingStore::BlockingStore(const std::string& directory, const DatabaseOptions& options)
+    : store_(Store::Open(directory, clock::RealClock(), registry_, options).value()) {}
+
+absl::StatusOr<std::unique_ptr<BlockingStore>> BlockingStore::Open(const std::string& directory,
+                                                                   const DatabaseOptions& options) {
+  std::unique_ptr<BlockingStore> blocking(new BlockingStore());
+  absl::StatusOr<std::unique_ptr<Store>> store =
+      Store::Open(directory, clock::RealClock(), blocking->registry_, options);
+  if (!store.ok()) return store.status();
+  blocking->store_ = *std::move(store);
+  return blocking;
+}
 
 absl::StatusOr<uint64_t> BlockingStore::OpenProducer(const std::string& id, uint64_t epoch) {
   absl::StatusOr<uint64_t> result;

@@ -24,7 +24,9 @@ std::string MakeStoreDirectory();
 class BlockingStore {
  public:
   // Aborts the test program when the store cannot be opened.
-  explicit BlockingStore(const std::string& directory);
+  explicit BlockingStore(const std::string& directory, const DatabaseOptions& options = {});
+  static absl::StatusOr<std::unique_ptr<BlockingStore>> Open(const std::string& directory,
+                                                             const DatabaseOptions& options = {});
 
   Store& store() { return *store_; }
   metrics::Registry& registry() { return registry_; }
@@ -35,6 +37,8 @@ class BlockingStore {
   absl::StatusOr<std::vector<StoredChunk>> ReadAll(const ChunkQuery& query);
 
  private:
+  BlockingStore() = default;
+
   metrics::Registry registry_;
   std::unique_ptr<Store> store_;
 };

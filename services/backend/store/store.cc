@@ -96,9 +96,9 @@ absl::StatusOr<Page<T>> ListPage(const Database& database, Family family, absl::
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Store>> Store::Open(const std::string& directory,
-                                                   clock::Clock& clock,
-                                                   metrics::Registry& registry) {
-  absl::StatusOr<std::unique_ptr<Database>> database = Database::Open(directory);
+                                                   clock::Clock& clock, metrics::Registry& registry,
+                                                   const DatabaseOptions& options) {
+  absl::StatusOr<std::unique_ptr<Database>> database = Database::Open(directory, options);
   if (!database.ok()) return database.status();
   return std::unique_ptr<Store>(new Store(*std::move(database), clock, registry));
 }

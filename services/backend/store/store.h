@@ -54,7 +54,11 @@ class Store {
   // Errors as Database::Open. `clock` and `registry` outlive the store.
   static absl::StatusOr<std::unique_ptr<Store>> Open(const std::string& directory,
                                                      clock::Clock& clock,
-                                                     metrics::Registry& registry);
+                                                     metrics::Registry& registry,
+                                                     const DatabaseOptions& options = {});
+
+  // What opening the store found; see Database.
+  const Database& database() const { return *database_; }
 
   // See Committer.
   void OpenProducer(Producer producer, OpenCallback done);

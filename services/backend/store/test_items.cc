@@ -8,12 +8,6 @@
 #include "services/backend/store/keys.h"
 
 namespace flightrec::backend {
-namespace {
-
-constexpr size_t kCallsPerChunk = 100;
-
-}  // namespace
-
 ids::Ulid TestRecordingId(uint8_t number) {
   ids::Ulid::Bytes bytes{};
   bytes[0] = 1;
@@ -44,9 +38,9 @@ trace::v1::Thread TestThread(const ids::Ulid& recording, uint64_t thread) {
 }
 
 std::string TestChunk(const ids::Ulid& recording, uint64_t chunk_ordinal, uint64_t thread,
-                      uint64_t seed) {
+                      uint64_t seed, size_t calls) {
   chunk::CallChunk call_chunk =
-      testing::MakeCallChunk(testing::SyntheticThread(seed).Run(kCallsPerChunk), chunk_ordinal);
+      testing::MakeCallChunk(testing::SyntheticThread(seed).Run(calls), chunk_ordinal);
   call_chunk.header.recording = recording;
   call_chunk.header.process_id = kTestProcess;
   call_chunk.header.thread_id = thread;

@@ -4,6 +4,7 @@
 #ifndef SERVICES_BACKEND_STORE_TEST_ITEMS_H_
 #define SERVICES_BACKEND_STORE_TEST_ITEMS_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -26,9 +27,10 @@ trace::v1::Recording TestRecording(
 trace::v1::Process TestProcess(const ids::Ulid& recording, uint64_t process = kTestProcess);
 trace::v1::Thread TestThread(const ids::Ulid& recording, uint64_t thread = kTestThread);
 
-// Encoded; `seed` decides the calls.
+// Encoded; `seed` decides the calls. A thousand calls go to a blob file.
+inline constexpr size_t kTestCalls = 100;
 std::string TestChunk(const ids::Ulid& recording, uint64_t chunk_ordinal,
-                      uint64_t thread = kTestThread, uint64_t seed = 1);
+                      uint64_t thread = kTestThread, uint64_t seed = 1, size_t calls = kTestCalls);
 ChunkItem TestChunkItem(const std::string& chunk);
 
 Batch TestBatch(uint64_t sequence, std::vector<Item> items, absl::string_view producer = "p",
