@@ -28,8 +28,9 @@ const std::map<std::string, Command>& Commands() {
       {"run", Command::kRun},       {"plan", Command::kPlan},
       {"report", Command::kReport}, {"tree", Command::kTree},
       {"sql", Command::kSql},       {"recordings", Command::kRecordings},
-      {"probes", Command::kProbes}, {"up", Command::kUp},
-      {"tail", Command::kTail},     {"mcp", Command::kMcp}};
+      {"probes", Command::kProbes}, {"ps", Command::kPs},
+      {"tail", Command::kTail},     {"up", Command::kUp},
+      {"mcp", Command::kMcp}};
   return *commands;
 }
 
@@ -132,6 +133,16 @@ std::map<std::string, Setter> Setters(CommandLine& line) {
            }}};
 }
 
+// A number is a pid.
+std::string ProcessFilter(const std::vector<std::string>& words) {
+  std::vector<std::string> filter;
+  for (const std::string& word : words) {
+    const bool pid = !word.empty() && word.find_first_not_of("0123456789") == std::string::npos;
+    filter.push_back(pid ? absl::StrCat("pid:", word) : word);
+  }
+  return absl::StrJoin(filter, " ");
+}
+
 // The words that are not flags go to the command.
 absl::Status TakePositional(const std::vector<std::string>& words, CommandLine& line) {
   size_t used = 0;
@@ -171,6 +182,10 @@ absl::Status TakePositional(const std::vector<std::string>& words, CommandLine& 
       if (!words.empty()) line.recording = words[0];
       used = words.empty() ? 0 : 1;
       break;
+    case Command::kPs:
+      line.filter = ProcessFilter(words);
+      used = words.size();
+      break;
     default:
       break;
   }
@@ -185,7 +200,7 @@ absl::StatusOr<Command> FindCommand(const std::string& word) {
   return absl::InvalidArgumentError(
       absl::StrCat("'", word,
                    "' is not a command; there are run, plan, report, "
-                   "tree, sql, recordings, tail, probes, up, mcp and help"));
+                   "tree, sql, recordings, tail, probes, ps, up, mcp and help"));
 }
 
 // Takes one flag with its value; `i` moves to the last word used.
@@ -260,6 +275,9 @@ std::string HelpText() {
   flightrec tail [RECORDING]                      a line for each batch of calls as it becomes durable, until all is there
   flightrec probes [RECORDING] --add=PATTERN --remove=PATTERN
                                                   hook more functions of a program that is being recorded, or fewer
+  flightrec ps [WORD...]                          processes that can be attached to, and why not the others; WORD is a
+                                                  pid, or looked for in name, command, user, container, image, pod
+                                                  (container:WORD: there only)
   flightrec up                                    serve all of it over gRPC until interrupted
   flightrec mcp                                   serve agents over stdin and stdout (MCP)
 

@@ -25,6 +25,7 @@ enum class Command {
   kRecordings,
   kTail,
   kProbes,
+  kPs,
   kUp,
   kMcp
 };
@@ -47,7 +48,9 @@ struct CommandLine {
   std::vector<std::string> remove_patterns;
   // sql
   std::string statement;
-  // report, tree, recordings, tail: rows at the most.
+  // ps: words that all have to match.
+  std::string filter;
+  // report, tree, recordings, tail, ps: rows at the most.
   int limit = 0;
   // Services to use instead of those the store names: host:port, empty = find or start them. For
   // `up`: where they listen.

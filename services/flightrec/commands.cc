@@ -13,6 +13,7 @@
 #include "services/flightrec/connection.h"
 #include "services/flightrec/plan_command.h"
 #include "services/flightrec/probes_command.h"
+#include "services/flightrec/ps_command.h"
 #include "services/flightrec/run_command.h"
 #include "services/flightrec/tail_command.h"
 #include "services/flightrec/views.h"
@@ -64,6 +65,25 @@ int ExecutePlan(const CommandLine& line, log::Logger* logger, metrics::Registry*
   auto capture = (*connection)->Capture();
   if (!capture.ok()) return Fail(capture.status(), kExitFailure);
   const absl::StatusOr<View> view = Plan(**capture, line);
+  if (!view.ok()) return Fail(view.status(), kExitFailure);
+  return Print(*view, line.output);
+}
+
+// The tracer that runs knows what it records; without one, a tracer of our own looks.
+absl::StatusOr<View> ListProcesses(const CommandLine& line, log::Logger* logger,
+                                   metrics::Registry* registry) {
+  auto connection = Connection::Open(line, Connection::Need::kRunningTracer, logger, registry);
+  if (absl::IsNotFound(connection.status())) {
+    connection = Connection::Open(line, Connection::Need::kCapture, logger, registry);
+  }
+  if (!connection.ok()) return connection.status();
+  auto capture = (*connection)->Capture();
+  if (!capture.ok()) return capture.status();
+  return Ps(**capture, line);
+}
+
+int ExecutePs(const CommandLine& line, log::Logger* logger, metrics::Registry* registry) {
+  const absl::StatusOr<View> view = ListProcesses(line, logger, registry);
   if (!view.ok()) return Fail(view.status(), kExitFailure);
   return Print(*view, line.output);
 }
@@ -158,6 +178,8 @@ int Execute(const CommandLine& line, log::Logger* logger, metrics::Registry* reg
       return ExecutePlan(line, logger, registry);
     case Command::kTail:
       return ExecuteTail(line, logger, registry);
+    case Command::kPs:
+      return ExecutePs(line, logger, registry);
     case Command::kUp:
       return ExecuteUp(line, logger, registry);
     case Command::kMcp:

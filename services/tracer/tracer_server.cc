@@ -83,7 +83,7 @@ TracerServer::TracerServer(const FinalizedTracerConfig& config,
               *logger),
       recorder_(std::make_unique<Recorder>(MakeEnvironment(config.config(), calibration, &ulids_,
                                                            &ingest_, &coarse_clock_, logger))),
-      service_(recorder_.get(), config.config().limits),
+      service_(recorder_.get(), &processes_, config.config().limits),
       server_(config.server(), "tracer", logger, registry) {}
 
 TracerServer::~TracerServer() {

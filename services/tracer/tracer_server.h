@@ -13,6 +13,7 @@
 #include "common/log/logger.h"
 #include "common/metrics/registry.h"
 #include "common/rpc/server.h"
+#include "services/tracer/host/process_list.h"
 #include "services/tracer/ingest/ingest_client.h"
 #include "services/tracer/lane/clock_publisher.h"
 #include "services/tracer/recorder/recorder.h"
@@ -52,6 +53,7 @@ class TracerServer {
   ingest::IngestClient ingest_;
   lane::ClockPublisher coarse_clock_;
   std::unique_ptr<Recorder> recorder_;
+  host::ProcessList processes_;
   TracerService service_;
   rpc::Server server_;
 };

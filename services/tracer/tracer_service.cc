@@ -10,6 +10,7 @@
 #include "absl/time/time.h"
 #include "common/rpc/status.h"
 #include "services/tracer/agent/state.h"
+#include "services/tracer/process_messages.h"
 #include "services/tracer/recorder/dry_run.h"
 #include "services/tracer/recorder/rate_meter.h"
 #include "services/tracer/stub/call_cost.h"
@@ -139,8 +140,9 @@ capture::v1::WatchRecordingResponse ToResponse(CaptureState state, RateMeter& me
 
 }  // namespace
 
-TracerService::TracerService(Recorder* recorder, lane::LaneLimits default_limits)
-    : recorder_(recorder), default_limits_(default_limits) {}
+TracerService::TracerService(Recorder* recorder, host::ProcessList* processes,
+                             lane::LaneLimits default_limits)
+    : recorder_(recorder), processes_(processes), default_limits_(default_limits) {}
 
 grpc::Status TracerService::PlanProbes(grpc::ServerContext*,
                                        const capture::v1::PlanProbesRequest* request,
@@ -209,6 +211,17 @@ grpc::Status TracerService::StopRecording(grpc::ServerContext*,
       recorder_->Stop(request->recording(), request->terminate_program());
   if (!state.ok()) return rpc::ToGrpcStatus(state.status());
   *response->mutable_recording() = std::move(state->recording);
+  return grpc::Status::OK;
+}
+
+grpc::Status TracerService::ListProcesses(grpc::ServerContext*,
+                                          const capture::v1::ListProcessesRequest* request,
+                                          capture::v1::ListProcessesResponse* response) {
+  const absl::StatusOr<host::ProcessQuery> query = ToProcessQuery(*request, recorder_->List());
+  if (!query.ok()) return rpc::ToGrpcStatus(query.status());
+  const absl::StatusOr<host::ProcessPage> page = processes_->List(*query);
+  if (!page.ok()) return rpc::ToGrpcStatus(page.status());
+  *response = ToResponse(*page);
   return grpc::Status::OK;
 }
 

@@ -8,14 +8,15 @@
 #include <grpcpp/grpcpp.h>
 
 #include "flightrec/capture/v1/capture.grpc.pb.h"
+#include "services/tracer/host/process_list.h"
 #include "services/tracer/recorder/recorder.h"
 
 namespace flightrec::tracer {
 
 class TracerService final : public capture::v1::CaptureService::Service {
  public:
-  // `recorder` outlives the service.
-  TracerService(Recorder* recorder, lane::LaneLimits default_limits);
+  // `recorder` and `processes` outlive the service.
+  TracerService(Recorder* recorder, host::ProcessList* processes, lane::LaneLimits default_limits);
 
   grpc::Status PlanProbes(grpc::ServerContext* context,
                           const capture::v1::PlanProbesRequest* request,
@@ -36,6 +37,9 @@ class TracerService final : public capture::v1::CaptureService::Service {
   grpc::Status StopRecording(grpc::ServerContext* context,
                              const capture::v1::StopRecordingRequest* request,
                              capture::v1::StopRecordingResponse* response) override;
+  grpc::Status ListProcesses(grpc::ServerContext* context,
+                             const capture::v1::ListProcessesRequest* request,
+                             capture::v1::ListProcessesResponse* response) override;
   grpc::Status ListCaptures(grpc::ServerContext* context,
                             const capture::v1::ListCapturesRequest* request,
                             capture::v1::ListCapturesResponse* response) override;
@@ -45,6 +49,7 @@ class TracerService final : public capture::v1::CaptureService::Service {
 
  private:
   Recorder* const recorder_;
+  host::ProcessList* const processes_;
   const lane::LaneLimits default_limits_;
 };
 

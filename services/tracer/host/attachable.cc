@@ -141,6 +141,19 @@ Attachability JudgeYama(const AttachFacts& facts) {
                            "with a lower value (/etc/sysctl.d); flightrec run works"));
 }
 
+std::string WhyNotForAdmins(const AttachFacts& facts) {
+  constexpr char kModule[] =
+      "a security module (AppArmor, SELinux, BPF) forbids it; see the kernel's log and allow "
+      "ptrace "
+      "in its profile";
+  constexpr char kNamespace[] =
+      "it is in a user namespace that is not below the tracer's; run the tracer on the host, "
+      "outside of containers";
+  const std::string& theirs = facts.process.namespaces.user;
+  if (theirs.empty()) return absl::StrCat("either ", kModule, ", or ", kNamespace);
+  return theirs == facts.powers.user_namespace ? kModule : kNamespace;
+}
+
 // The kernel said no; these are its reasons, the ones a user can do something about first.
 Attachability JudgePermission(const AttachFacts& facts) {
   const HostProcess& process = facts.process;
@@ -150,12 +163,7 @@ Attachability JudgePermission(const AttachFacts& facts) {
   if (powers.can_trace_anybody) {
     return Deny(Obstacle::kPermission,
                 absl::StrCat(name, " may not be traced although the tracer has CAP_SYS_PTRACE: ",
-                             process.namespaces.user.empty() ||
-                                     process.namespaces.user == powers.user_namespace
-                                 ? "a security module (AppArmor, SELinux) forbids it; see the "
-                                   "kernel's log and allow ptrace in its profile"
-                                 : "it is in a user namespace that is not below the tracer's; run "
-                                   "the tracer on the host, outside of containers"));
+                             WhyNotForAdmins(facts)));
   }
   if (!SameUser(facts)) {
     return Deny(Obstacle::kOtherUser,
