@@ -30,7 +30,7 @@ const std::map<std::string, Command>& Commands() {
       {"sql", Command::kSql},       {"recordings", Command::kRecordings},
       {"probes", Command::kProbes}, {"ps", Command::kPs},
       {"tail", Command::kTail},     {"up", Command::kUp},
-      {"mcp", Command::kMcp}};
+      {"mcp", Command::kMcp},       {"doctor", Command::kDoctor}};
   return *commands;
 }
 
@@ -200,7 +200,7 @@ absl::StatusOr<Command> FindCommand(const std::string& word) {
   return absl::InvalidArgumentError(
       absl::StrCat("'", word,
                    "' is not a command; there are run, plan, report, "
-                   "tree, sql, recordings, tail, probes, ps, up, mcp and help"));
+                   "tree, sql, recordings, tail, probes, ps, doctor, up, mcp and help"));
 }
 
 // Takes one flag with its value; `i` moves to the last word used.
@@ -278,6 +278,7 @@ std::string HelpText() {
   flightrec ps [WORD...]                          processes that can be attached to, and why not the others; WORD is a
                                                   pid, or looked for in name, command, user, container, image, pod
                                                   (container:WORD: there only)
+  flightrec doctor                                whether this machine can record, and what to change if not
   flightrec up                                    serve all of it over gRPC until interrupted
   flightrec mcp                                   serve agents over stdin and stdout (MCP)
 

@@ -26,6 +26,7 @@ enum class Command {
   kTail,
   kProbes,
   kPs,
+  kDoctor,
   kUp,
   kMcp
 };

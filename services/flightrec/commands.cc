@@ -5,12 +5,15 @@
 #include <iostream>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/strings/match.h"
 #include "common/rpc/shutdown_signal.h"
 #include "services/flightrec/all_in_one.h"
 #include "services/flightrec/connection.h"
+#include "services/flightrec/doctor.h"
+#include "services/flightrec/doctor_facts.h"
 #include "services/flightrec/plan_command.h"
 #include "services/flightrec/probes_command.h"
 #include "services/flightrec/ps_command.h"
@@ -140,6 +143,15 @@ int ExecuteMcp(const CommandLine& line, log::Logger* logger, metrics::Registry* 
   return served.ok() ? 0 : Fail(served, kExitFailure);
 }
 
+int ExecuteDoctor(const CommandLine& line) {
+  const std::vector<Finding> findings = Diagnose(ReadDoctorFacts(line));
+  const View view = DescribeFindings(findings, line.output);
+  std::cout << view.heading;
+  if (line.output != OutputFormat::kTable) std::cout << Format(view.table, line.output);
+  std::cout << std::flush;
+  return std::cout.good() && WillRecord(findings) ? 0 : kExitFailure;
+}
+
 int ExecuteUp(const CommandLine& line, log::Logger* logger, metrics::Registry* registry) {
   AllInOneConfig config;
   config.store = line.store;
@@ -180,6 +192,8 @@ int Execute(const CommandLine& line, log::Logger* logger, metrics::Registry* reg
       return ExecuteTail(line, logger, registry);
     case Command::kPs:
       return ExecutePs(line, logger, registry);
+    case Command::kDoctor:
+      return ExecuteDoctor(line);
     case Command::kUp:
       return ExecuteUp(line, logger, registry);
     case Command::kMcp:
