@@ -125,8 +125,13 @@ extern "C" ExitResult SlowExit(const AgentState* state, ShadowEntry* claimed, ui
   }
   // A coroutine that another thread began: that thread finds the entry dead.
   lane::OpenCallEntry* shared = Shared(*state, entry);
-  if (block->kind == kRegistered && block->owner == ReadFsBase()) {
+  const uint64_t thread_pointer = ReadFsBase();
+  if (block->owner != thread_pointer) block = Register(*state, thread_pointer, slot);
+  if (block != nullptr && block->kind == kRegistered) {
     CountDrop(*state, *block, shared->function_index, &Control(*block)->dropped_migrated);
+  } else {
+    // Relaxed: a total that is read now and then.
+    __atomic_fetch_add(&Header(*state)->refused_calls, 1, __ATOMIC_RELAXED);
   }
   __atomic_store_n(&shared->start_ticks, 0, __ATOMIC_RELAXED);
   // Release: the owner may reuse the entry once it sees it dead.
