@@ -49,12 +49,16 @@ def build(variant, folder):
 
 @dataclasses.dataclass
 class Expected:
-    """Calls of one function: between least and most, how many of them open or lost (None: any)."""
+    """Calls of one function: between least and most, how many of them open or lost, which other functions
+    of the table may be their callers (None: any).
+    """
 
     least: int
     most: int
     open: int | None = 0
     lost: int | None = 0
+    callers: frozenset | None = frozenset()
+    recorded: int | None = None
 
 
 def number(text):
@@ -68,16 +72,22 @@ def read_table():
         for row in csv.DictReader(file, delimiter="\t"):
             calls = int(row["calls"])
             table.setdefault(row["case"], {})[row["function"]] = Expected(
-                calls, calls, number(row["open"]), number(row["lost"]))
+                calls, calls, number(row["open"]), number(row["lost"]),
+                None if row["callers"] == "*" else frozenset(row["callers"].split()))
     always = table.pop("*")
     return {case: {**always, **functions} for case, functions in table.items()}
 
 
 def apply_counts_file(expected, path):
-    """What the program itself found out: lines `function TAB calls`, with <= or >= in front for one side only."""
+    """What the program itself found out: lines `function TAB calls`, with <= or >= in front for one side
+    only, = for those recorded.
+    """
     lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
     for function, calls in (line.split("\t") for line in lines):
         entry = expected[function.lstrip("<>=")]
+        if function.startswith("="):
+            entry.recorded = int(calls)
+            continue
         if not function.startswith("<="):
             entry.least = int(calls)
         if not function.startswith(">="):

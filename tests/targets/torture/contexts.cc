@@ -66,9 +66,15 @@ int Ucontext() {
 // SwitchStack(&saved, other): sleeps here until another switch to `saved`.
 asm(R"(
   .text
-  .globl SwitchStack
+  .globl SwitchStack, UnhookedSwitchStack
   .type SwitchStack, @function
 SwitchStack:
+  nopl (%rax)
+  nop
+  jmp UnhookedSwitchStack
+  .size SwitchStack, .-SwitchStack
+  .type UnhookedSwitchStack, @function
+UnhookedSwitchStack:
   push %rbp
   push %rbx
   push %r12
@@ -84,9 +90,10 @@ SwitchStack:
   pop %rbx
   pop %rbp
   ret
-  .size SwitchStack, .-SwitchStack
+  .size UnhookedSwitchStack, .-UnhookedSwitchStack
 )");
 extern "C" void SwitchStack(void** saved, void* other);
+extern "C" void UnhookedSwitchStack(void** saved, void* other);
 
 namespace {
 
@@ -96,6 +103,7 @@ struct Fiber {
   void* caller = nullptr;
   int value = 0;
   int rounds = 0;
+  bool alternates = false;  // sleeps in fewer calls every second time
 };
 
 Fiber* starting;
@@ -117,7 +125,7 @@ COUNTED void YieldDeep(Fiber* fiber, int depth) {
 
 COUNTED void FiberBody() {
   Fiber* fiber = starting;
-  for (int i = 0; i < fiber->rounds; ++i) YieldDeep(fiber, 3);
+  for (int i = 0; i < fiber->rounds; ++i) YieldDeep(fiber, fiber->alternates ? i % 2 * 2 : 3);
   for (;;) Yield(*fiber);
 }
 
@@ -164,6 +172,7 @@ int StackSwitch() {
 COUNTED int FiberInsideStack() {
   alignas(16) char memory[16384];
   Fiber fiber;
+  fiber.alternates = true;
   Start(fiber, memory, sizeof(memory), 50);
   for (int i = 0; i < 49; ++i) ResumeFiber(&fiber);
   return fiber.value;
@@ -194,6 +203,31 @@ int StackMigration() {
   for (int i = 0; i < 10; ++i) {
     pthread_t thread;
     pthread_create(&thread, nullptr, ResumeMoving, nullptr);
+    pthread_join(thread, nullptr);
+    ResumeFiber(&moving);
+  }
+  std::printf("%d\n", moving.value);
+  return 0;
+}
+
+void* UnhookedResume(void*) {
+  UnhookedSwitchStack(&moving.caller, moving.saved);
+  return nullptr;
+}
+
+// Calls that another thread began end in one that has begun none: it has no lane yet, and must
+// not use that of the thread that created it.
+int StackMigrationFirst() {
+  ExpectCalls(">=SwitchStack", 32);
+  ExpectCalls("<=SwitchStack", 42);
+  ExpectCalls("=SwitchStack", 11);
+  ExpectCalls(">=YieldDeep", 84);
+  ExpectCalls("<=YieldDeep", 124);
+  ExpectCalls("=YieldDeep", 0);
+  Start(moving, NewStack(), kStackBytes, 200);
+  for (int i = 0; i < 10; ++i) {
+    pthread_t thread;
+    pthread_create(&thread, nullptr, UnhookedResume, nullptr);
     pthread_join(thread, nullptr);
     ResumeFiber(&moving);
   }
@@ -270,6 +304,7 @@ const Case kContextCases[] = {
     {"stack_switch", StackSwitch},
     {"stack_inside_stack", StackInsideStack},
     {"stack_migration", StackMigration},
+    {"stack_migration_first", StackMigrationFirst},
     {"cpp_coroutine", CppCoroutine},
     {},
 };

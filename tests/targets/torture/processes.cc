@@ -79,8 +79,8 @@ int ForkThread() {
 
 COUNTED __attribute__((returns_twice)) int VforkOnce(int code) {
   const pid_t child = vfork();
-  if (child == 0) _exit(code);
-  return ExitCodeOf(child);
+  if (child == 0) _exit(Leaf(code));
+  return ExitCodeOf(child) - 1;
 }
 
 COUNTED int VforkAndExecute(const char* program) {
@@ -149,6 +149,20 @@ int Exec() {
 int ExecAgain() {
   std::printf("%d %d\n", CatchInChild(), Leaf(sink));
   return 5;
+}
+
+}  // namespace
+
+COUNTED int FailToReplace(const char* program) {
+  execl(program, program, nullptr);
+  return Leaf(0);
+}
+
+namespace {
+
+int ExecFails() {
+  std::printf("%d\n", FailToReplace("/no/such/program"));
+  return 3;
 }
 
 }  // namespace
@@ -222,6 +236,7 @@ const Case kProcessCases[] = {
     {"posix_spawn", Spawn},
     {"exec", Exec},
     {"exec_again", ExecAgain},
+    {"exec_fails", ExecFails},
     {"exec_with_threads", ExecWithThreads},
     {"clone_with_memory", SharedMemory},
     {"daemon", Daemon},

@@ -1,3 +1,4 @@
+#include <pthread.h>
 #include <signal.h>
 #include <sys/time.h>
 
@@ -50,6 +51,11 @@ int OnOtherStack() {
 
 }  // namespace
 
+COUNTED void RaiseHere() {
+  raise(SIGUSR1);
+  NOT_LAST;
+}
+
 // The signal stack lies above the frames it interrupts, inside their stack.
 COUNTED int SignalStackInside() {
   char memory[65536];
@@ -57,7 +63,7 @@ COUNTED int SignalStackInside() {
   Handle(SIGUSR1, OnSignal, SA_ONSTACK | SA_NODEFER);
   for (int i = 0; i < 100; ++i) {
     sink = Leaf(sink);
-    raise(SIGUSR1);
+    RaiseHere();
   }
   UseSignalStack(nullptr, 0);
   return sink;
@@ -67,6 +73,31 @@ namespace {
 
 int StackInside() {
   std::printf("%d\n", SignalStackInside());
+  return 0;
+}
+
+}  // namespace
+
+// The handler runs at higher addresses than what it interrupts.
+COUNTED void* RaiseBelow(void* memory) {
+  UseSignalStack(static_cast<char*>(memory), 65536);
+  Handle(SIGUSR1, OnSignal, SA_ONSTACK);
+  for (int i = 0; i < 100; ++i) {
+    raise(SIGUSR1);
+    sink = Leaf(sink);
+  }
+  UseSignalStack(nullptr, 0);
+  return nullptr;
+}
+
+namespace {
+
+int StackAbove() {
+  char memory[65536];
+  pthread_t thread;
+  pthread_create(&thread, nullptr, RaiseBelow, memory);
+  pthread_join(thread, nullptr);
+  std::printf("%d\n", sink);
   return 0;
 }
 
@@ -105,6 +136,7 @@ const Case kSignalCases[] = {
     {"signal_handlers", Handlers},
     {"signal_stack", OnOtherStack},
     {"signal_stack_inside_stack", StackInside},
+    {"signal_stack_above", StackAbove},
     {"signal_timer", Timer},
     {},
 };

@@ -19,8 +19,8 @@ asm(R"(
   .type StepInto, @function
 StepInto:
   .cfi_startproc
-  sub $8, %rsp
-  .cfi_adjust_cfa_offset 8
+  sub $40, %rsp
+  .cfi_adjust_cfa_offset 40
   mov %rdi, %rax
   mov %esi, %edi
   pushfq
@@ -34,8 +34,8 @@ StepInto:
   andq $~0x100, (%rsp)
   popfq
   .cfi_adjust_cfa_offset -8
-  add $8, %rsp
-  .cfi_adjust_cfa_offset -8
+  add $40, %rsp
+  .cfi_adjust_cfa_offset -40
   ret
   .cfi_endproc
   .size StepInto, .-StepInto

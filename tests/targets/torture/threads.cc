@@ -222,11 +222,15 @@ struct ThreadLocal {
 };
 thread_local ThreadLocal thread_local_object;
 
-void* UseLocals(void* value) {
+}  // namespace
+
+COUNTED void* UseLocals(void* value) {
   pthread_setspecific(key, value);
   thread_local_object.used = true;
   return nullptr;
 }
+
+namespace {
 
 // Code of the program that runs when a thread has left its own.
 int Destructors() {
@@ -252,6 +256,37 @@ int OwnStacks() {
     munmap(memory, kBytes);
   }
   std::printf("%d\n", sink);
+  return 0;
+}
+
+}  // namespace
+
+// Of these threads only some are recorded; the exceptions pass in all of them.
+COUNTED void* OneTooMany(void* sum) {
+  pthread_barrier_wait(&all_there);
+  ThrowInThread(sum);
+  pthread_barrier_wait(&all_there);
+  return nullptr;
+}
+
+namespace {
+
+int BeyondLimit() {
+  constexpr int kThreads = 12;
+  pthread_barrier_init(&all_there, nullptr, kThreads);
+  pthread_t threads[kThreads];
+  std::exception_ptr errors[kThreads];
+  for (int i = 0; i < kThreads; ++i) threads[i] = Create(OneTooMany, &errors[i]);
+  int sum = 0;
+  for (int i = 0; i < kThreads; ++i) {
+    pthread_join(threads[i], nullptr);
+    try {
+      std::rethrow_exception(errors[i]);
+    } catch (int value) {
+      sum += value;
+    }
+  }
+  std::printf("%d\n", sum);
   return 0;
 }
 
@@ -288,6 +323,7 @@ const Case kThreadCases[] = {
     {"thread_exceptions", Exceptions},
     {"thread_destructors", Destructors},
     {"thread_own_stack", OwnStacks},
+    {"thread_beyond_limit", BeyondLimit},
     {"thread_main_exits", MainExits},
     {},
 };

@@ -14,9 +14,9 @@ COUNTED void Cleanup() { sink = Leaf(sink); }
 
 namespace {
 
-constexpr const Case* kAll[] = {kCallCases,     kContextCases, kExceptionCases, kJumpCases,
-                                kLifetimeCases, kProcessCases, kRegisterCases,  kSignalCases,
-                                kStackCases,    kStepCases,    kThreadCases};
+constexpr const Case* kAll[] = {kCallCases,   kContextCases,  kEntryCases,   kExceptionCases,
+                                kJumpCases,   kLifetimeCases, kProcessCases, kRegisterCases,
+                                kSignalCases, kStackCases,    kStepCases,    kThreadCases};
 
 const char* chosen = "";
 const char* counts_file;

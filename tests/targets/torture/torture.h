@@ -24,6 +24,7 @@ struct Case {
 // Each ends with a case without a name.
 extern const Case kCallCases[];
 extern const Case kContextCases[];
+extern const Case kEntryCases[];
 extern const Case kExceptionCases[];
 extern const Case kJumpCases[];
 extern const Case kLifetimeCases[];
