@@ -48,6 +48,8 @@ constexpr ReasonText kTexts[kRefusalReasonCount] = {
     {"STACK_WALKING_RUNTIME",
      "Its module holds V8, which reads return addresses off the stack, where a hook's would be."},
     {"GO_RUNTIME", "Its module holds the Go runtime, which moves stacks while functions run."},
+    {"CANCELLATION_POINT",
+     "The handler of pthread_cancel compares addresses with it, to end its system call."},
 };
 
 using ReasonMap = absl::flat_hash_map<absl::string_view, RefusalReason>;
@@ -98,12 +100,15 @@ const ReasonMap& ReasonsByName() {
                                       "_dl_mcount_wrapper_check"});
     add(RefusalReason::kThreadLocalResolver,
         {"__tls_get_addr", "__tls_get_addr_slow", "_dl_tlsdesc_return", "_dl_tlsdesc_undefweak",
-         "_dl_tlsdesc_dynamic"});
+         "_dl_tlsdesc_dynamic", "__tlsdesc_static", "__tlsdesc_dynamic"});
     add(RefusalReason::kUnwinder, {"_dl_find_object"});
     add(RefusalReason::kSignalReturn, {"__restore_rt", "__restore", "restore_rt", "__sigreturn"});
     add(RefusalReason::kProgramEntry,
         {"_start", "__libc_start_main", "__libc_start_main_impl", "__libc_start_call_main",
-         "__libc_start_main_stage2", "__libc_main"});
+         "__libc_start_main_stage2", "libc_start_main_stage2", "_start_c", "__libc_main"});
+    // Of musl, and of glibc since 2.41.
+    add(RefusalReason::kCancellationPoint,
+        {"__syscall_cp_asm", "__cp_begin", "__syscall_cancel_arch", "__syscall_cancel_arch_start"});
     return map;
   }();
   return *kReasons;

@@ -37,9 +37,10 @@ enum class RefusalReason : uint8_t {
   kBranchThunk,           // retpolines: rewrite their return address
   kStackWalkingRuntime,   // the module is V8's: its code reads return addresses off the stack
   kGoRuntime,             // the module is Go's: its stacks move
+  kCancellationPoint,     // a signal handler asks whether a thread stands in it
 };
 
-inline constexpr int kRefusalReasonCount = 23;
+inline constexpr int kRefusalReasonCount = 24;
 
 // "JUMP_INTO_PROLOGUE": stable, for counters and filters.
 absl::string_view ReasonName(RefusalReason reason);

@@ -42,9 +42,11 @@ TEST(Refusal, reserved_names__then_refused_with_their_reason) {
       {RefusalReason::kReadsCaller,
        {"dlopen", "dlmopen", "dlsym", "dlvsym", "dlclose", "mcount", "_mcount", "__fentry__"}},
       {RefusalReason::kSignalReturn, {"__restore_rt"}},
-      {RefusalReason::kThreadLocalResolver, {"__tls_get_addr", "_dl_tlsdesc_dynamic_xsavec"}},
+      {RefusalReason::kThreadLocalResolver,
+       {"__tls_get_addr", "_dl_tlsdesc_dynamic_xsavec", "__tlsdesc_static"}},
+      {RefusalReason::kCancellationPoint, {"__syscall_cp_asm", "__syscall_cancel_arch"}},
       {RefusalReason::kDynamicLoader, {"_dl_runtime_resolve_xsavec", "_dl_runtime_profile_avx"}},
-      {RefusalReason::kProgramEntry, {"_start", "__libc_start_main"}},
+      {RefusalReason::kProgramEntry, {"_start", "_start_c", "__libc_start_main"}},
       {RefusalReason::kBranchThunk, {"__x86_indirect_thunk_rax", "__llvm_retpoline_r11"}},
   };
   for (const auto& [reason, symbols] : table) {

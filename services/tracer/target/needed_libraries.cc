@@ -1,13 +1,18 @@
 #include "services/tracer/target/needed_libraries.h"
 
+#include <algorithm>
 #include <deque>
 #include <filesystem>
+#include <fstream>
+#include <iterator>
 #include <set>
+#include <sstream>
 #include <system_error>
 #include <utility>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/str_replace.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/string_view.h"
@@ -25,6 +30,29 @@ constexpr absl::string_view kSystemFolders[] = {"/lib/x86_64-linux-gnu",
                                                 "/usr/lib64",
                                                 "/lib",
                                                 "/usr/lib"};
+
+// musl's loader has these in itself, whatever comes behind the dot.
+constexpr absl::string_view kPartsOfMusl[] = {"libc",  "libpthread", "librt",  "libm",
+                                              "libdl", "libutil",    "libxnet"};
+constexpr absl::string_view kMuslLoader = "ld-musl-";
+constexpr char kMuslFolders[] = "/lib:/usr/local/lib:/usr/lib";
+
+bool IsPartOfMusl(absl::string_view name) {
+  const absl::string_view stem = name.substr(0, name.find('.'));
+  return stem != name && std::find(std::begin(kPartsOfMusl), std::end(kPartsOfMusl), stem) !=
+                             std::end(kPartsOfMusl);
+}
+
+// Where musl's loader of this name looks last; empty: it is another loader.
+std::string MuslFolders(absl::string_view interpreter) {
+  absl::string_view name = interpreter.substr(interpreter.rfind('/') + 1);
+  if (!absl::StartsWith(name, kMuslLoader)) return "";
+  std::ifstream file(absl::StrCat("/etc/", name.substr(0, name.find('.')), ".path"));
+  std::stringstream text;
+  text << file.rdbuf();
+  if (!file) return kMuslFolders;
+  return absl::StrJoin(absl::StrSplit(text.str(), absl::ByAnyChar(":\n"), absl::SkipEmpty()), ":");
+}
 
 absl::string_view Variable(const std::vector<std::string>& env, absl::string_view name) {
   for (absl::string_view variable : env) {
@@ -73,6 +101,7 @@ class Search {
 
   const std::string library_path_;
   const LoaderCache cache_;
+  std::string musl_folders_;
   std::vector<std::string> preload_;
   std::deque<Loaded> queue_;  // breadth first, as the loader goes
   std::set<std::string> names_;
@@ -102,7 +131,9 @@ std::string Search::Find(const Loaded& user, const std::string& name) const {
   if (user.info.runpath.empty()) found = FindIn(user.rpaths, origin, name);
   if (found.empty()) found = FindIn(library_path_, origin, name);
   if (found.empty()) found = FindIn(user.info.runpath, origin, name);
-  if (found.empty()) found = cache_.Find(name);
+  if (!found.empty()) return found;
+  if (!musl_folders_.empty()) return FindIn(musl_folders_, origin, name);
+  found = cache_.Find(name);
   if (!found.empty()) return found;
   for (const absl::string_view folder : kSystemFolders) {
     found = FindIn(folder, origin, name);
@@ -113,6 +144,7 @@ std::string Search::Find(const Loaded& user, const std::string& name) const {
 
 void Search::Need(const Loaded& user, const std::string& name) {
   if (!names_.insert(name).second || paths_.size() >= kMaxLibraries) return;
+  if (!musl_folders_.empty() && IsPartOfMusl(name)) return;
   const std::string found = Find(user, name);
   std::error_code error;
   const std::string path = found.empty() ? "" : std::filesystem::canonical(found, error).string();
@@ -138,6 +170,7 @@ absl::StatusOr<NeededLibraries> Search::Run(const std::string& program) {
   auto info = symbols::ReadLoaderInfo(path);
   if (!info.ok()) return info.status();
   if (info->interpreter.empty()) return std::move(result_);
+  musl_folders_ = MuslFolders(info->interpreter);
   const std::string loader = std::filesystem::canonical(info->interpreter, error).string();
   if (error) {
     result_.missing.push_back(absl::StrCat(info->interpreter, ", needed by ", path));

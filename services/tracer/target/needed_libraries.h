@@ -1,6 +1,7 @@
 // Which shared libraries the dynamic loader would map for a program, found by
 // its rules without running anything: DT_RPATH and DT_RUNPATH with $ORIGIN,
-// LD_PRELOAD and LD_LIBRARY_PATH, the loader's cache, the system's folders.
+// LD_PRELOAD and LD_LIBRARY_PATH, the loader's cache, the system's folders; for
+// musl its own folders.
 // Variants of a library for some processors only are not considered. Stateless,
 // thread-safe.
 
