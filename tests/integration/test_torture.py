@@ -183,6 +183,13 @@ def test_torture(repository, tmp_path, program, case):
     check(repository, tmp_path, program, case, hook_options(case))
 
 
+@pytest.mark.skipif(len(VARIANTS) > 1, reason="among the variants")
+def test_torture__unwinder_comes_later__then_it_crosses_every_instruction(repository, tmp_path):
+    # backtrace() of the C library loads libgcc_s, which this build does not need itself.
+    program = torture.build("static_libgcc", tmp_path)
+    check(repository, tmp_path, program, "step_backtrace", hook_options("step_backtrace"))
+
+
 @pytest.mark.parametrize("case", THROUGH_LIBRARIES)
 def test_torture__libraries_hooked_too__then_the_same(repository, tmp_path, program, case):
     if program.name != "torture-plain":

@@ -14,13 +14,9 @@
 namespace flightrec::agent {
 namespace {
 
-// What the entry stub does, in the same order and for the same reasons.
-ShadowEntry* Push(const AgentState& state, ThreadBlock& block, const StubDescriptor& stub,
-                  uint64_t slot, uint64_t caller_rbx) {
-  ShadowEntry* entry = At(block.top);
-  // Reserved before written: a signal handler pushes above.
-  __atomic_store_n(&block.top, block.top + sizeof(ShadowEntry), __ATOMIC_RELAXED);
-  __atomic_signal_fence(__ATOMIC_SEQ_CST);
+// What the entry stub does with the entry it has taken, in the same order and for the same reasons.
+void Fill(const AgentState& state, ThreadBlock& block, const StubDescriptor& stub,
+          ShadowEntry* entry, uint64_t slot, uint64_t caller_rbx) {
   entry->slot = slot;
   entry->return_address = *reinterpret_cast<uint64_t*>(slot);
   entry->caller_rbx = caller_rbx;
@@ -33,7 +29,6 @@ ShadowEntry* Push(const AgentState& state, ThreadBlock& block, const StubDescrip
   shared->ordinal_low = static_cast<uint32_t>(ordinal);
   // Release: the tracer takes an entry with a start for complete.
   __atomic_store_n(&shared->start_ticks, ReadTicks(state), __ATOMIC_RELEASE);
-  return entry;
 }
 
 // A slot was released since this thread was refused.
@@ -97,16 +92,22 @@ extern "C" ShadowEntry* SlowEntry(const AgentState* state, const StubDescriptor*
     return nullptr;
   }
   if (!lane::IsActive(*Control(*block))) Announce(*state, *block);
-  PopDead(*state, *block, slot);
-  if (IsFiltered(*state, *block)) {
-    CountFiltered(*state, *block, stub->function_index);
-    return nullptr;
-  }
-  if (block->top >= block->shadow_limit && !GrowShadow(*state, *block)) {
-    CountDrop(*state, *block, stub->function_index, &Control(*block)->dropped_depth);
-    return nullptr;
-  }
-  return Push(*state, *block, *stub, slot, caller_rbx);
+  uint64_t top;
+  do {
+    PopDead(*state, *block, slot);
+    if (IsFiltered(*state, *block)) {
+      CountFiltered(*state, *block, stub->function_index);
+      return nullptr;
+    }
+    top = block->top;
+    if (top >= block->shadow_limit && !GrowShadow(*state, *block)) {
+      CountDrop(*state, *block, stub->function_index, &Control(*block)->dropped_depth);
+      return nullptr;
+    }
+    // Taken before written: a signal handler takes the next.
+  } while (!MoveTop(*block, top, top + sizeof(ShadowEntry)));
+  Fill(*state, *block, *stub, At(top), slot, caller_rbx);
+  return At(top);
 }
 
 extern "C" ExitResult SlowExit(const AgentState* state, ShadowEntry* claimed, uint64_t slot,

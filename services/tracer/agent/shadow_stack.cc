@@ -171,7 +171,8 @@ void TakeOff(const AgentState& state, ThreadBlock& block, ShadowEntry* entry, ui
         entry->slot, entry->return_address, entry->caller_rbx, number};
   }
   Retire(state, block, entry, end_ticks, 0);
-  block.top = reinterpret_cast<uint64_t>(entry);
+  const auto top = reinterpret_cast<uint64_t>(entry);
+  if (!MoveTop(block, top + sizeof(ShadowEntry), top)) entry->slot = kDeadSlot;
 }
 
 enum class Verdict { kAlive, kDead };

@@ -63,6 +63,17 @@ inline lane::Ring RingOf(const AgentState& state, const ThreadBlock& block) {
           static_cast<uint32_t>(state.ring_bytes)};
 }
 
+// Moves the top of the thread's shadow stack, unless a signal handler has moved it meanwhile and
+// left it so: it may have left entries of coroutines. One instruction, for handlers only.
+inline bool MoveTop(ThreadBlock& block, uint64_t from, uint64_t to) {
+  bool moved;
+  asm volatile("cmpxchgq %3, %1"
+               : "=@ccz"(moved), "+m"(block.top), "+a"(from)
+               : "r"(to)
+               : "memory");
+  return moved;
+}
+
 // Only this thread adds, only the tracer reads: no read-modify-write needed
 // towards other threads; one add instruction, so signal handlers lose nothing.
 inline void CountOwn(uint64_t* counter) { asm volatile("incq %0" : "+m"(*counter) : : "cc"); }

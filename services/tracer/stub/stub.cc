@@ -83,7 +83,7 @@ class StubWriter {
   // F3 48 0F AE C0        rdfsbase rax
   // 65 48 3B 04 25 d32    cmp rax, gs:[owner]
   // 0F 85 d32             jne slow            new thread, forked child
-  // 65 48 8B 1C 25 d32    mov rbx, gs:[top]
+  // 65 48 8B 1C 25 d32    again: mov rbx, gs:[top]
   // 65 48 3B 1C 25 d32    cmp rbx, gs:[shadow_limit]
   // 0F 83 d32             jae slow
   // 48 8D 44 24 18        lea rax, [rsp+24]   = S
@@ -99,6 +99,7 @@ class StubWriter {
     code_.Bytes({0xF3, 0x48, 0x0F, 0xAE, 0xC0});
     Gs({0x48, 0x3B, 0x04}, offsetof(ThreadBlock, owner));
     JumpSlow(0x85, entry_jumps_);
+    again_ = Here();
     Gs({0x48, 0x8B, 0x1C}, offsetof(ThreadBlock, top));
     Gs({0x48, 0x3B, 0x1C}, offsetof(ThreadBlock, shadow_limit));
     JumpSlow(0x83, entry_jumps_);
@@ -117,10 +118,15 @@ class StubWriter {
   }
 
   // rbx = the new entry. It is reserved before it is written, so that a signal
-  // handler takes the one above; its slot is 0 until then.
+  // handler takes the one above; its slot is 0 until then. The handler may leave
+  // entries of coroutines above what it interrupts: then the top is another one.
+  // With a clock line that is not looked at: it costs nothing beside rdtsc only.
   //
-  // 48 8D 53 20           lea rdx, [rbx+32]
-  // 65 48 89 14 25 d32    mov gs:[top], rdx
+  // 48 89 D8              mov rax, rbx                    with a clock line:
+  // 48 8D 53 20           lea rdx, [rbx+32]               48 8D 53 20
+  // 65 48 0F B1 14 25 d32 cmpxchg gs:[top], rdx           65 48 89 14 25 d32
+  // 75 d8                 jne again                         mov gs:[top], rdx
+  // 48 8D 44 24 18        lea rax, [rsp+24]   = S
   // 48 89 43 08           mov [rbx+slot], rax
   // 48 8B 00              mov rax, [rax]
   // 48 89 03              mov [rbx+return_address], rax
@@ -137,8 +143,7 @@ class StubWriter {
   // 48 0D i32             or rax, function_index
   // 48 89 83 d32          mov [rbx+D+function_index], rax
   void EntryPush() {
-    code_.Bytes({0x48, 0x8D, 0x53, kEntryBytes});
-    Gs({0x48, 0x89, 0x14}, offsetof(ThreadBlock, top));
+    Reserve();
     code_.Bytes({0x48, 0x89, 0x43, 0x08});
     code_.Bytes({0x48, 0x8B, 0x00});
     code_.Bytes({0x48, 0x89, 0x03});
@@ -154,6 +159,19 @@ class StubWriter {
     code_.Bytes({0x48, 0xC1, 0xE0, 0x20});
     code_.Bytes({0x48, 0x0D}).U32(spec_.function_index);
     code_.Bytes({0x48, 0x89, 0x83}).U32(Shared(offsetof(OpenCallEntry, function_index)));
+  }
+
+  void Reserve() {
+    if (geometry_.clock_line != 0) {
+      code_.Bytes({0x48, 0x8D, 0x53, kEntryBytes});
+      Gs({0x48, 0x89, 0x14}, offsetof(ThreadBlock, top));
+      return;
+    }
+    code_.Bytes({0x48, 0x89, 0xD8});
+    code_.Bytes({0x48, 0x8D, 0x53, kEntryBytes});
+    Gs({0x48, 0x0F, 0xB1, 0x14}, offsetof(ThreadBlock, top));
+    code_.Bytes({0x75, static_cast<uint8_t>(again_ - (Here() + 2))});
+    code_.Bytes({0x48, 0x8D, 0x44, 0x24, 0x18});
   }
 
   // The body finds its return address at S, its arguments where they were.
@@ -302,8 +320,9 @@ class StubWriter {
     code_.Bytes({0x75, static_cast<uint8_t>(again - (Here() + 2))});
   }
 
-  // The entry is given back by the last store; what is still needed of it is
-  // in registers and on the stack by then.
+  // The entry is given back last; what is still needed of it is in registers and
+  // on the stack by then. If a signal handler has left entries of coroutines
+  // above it, it stays where it is, dead.
   //
   // 31 C9                 xor ecx, ecx
   // 48 89 8B d32          mov [rbx+D+start], rcx
@@ -312,9 +331,13 @@ class StubWriter {
   // 48 89 4C 24 20        mov [rsp+32], rcx
   // 48 89 D9              mov rcx, rbx
   // 48 8B 5B 10           mov rbx, [rbx+caller_rbx]
-  // 65 48 89 0C 25 d32    mov gs:[top], rcx
-  // 5E 5A 59 58           pop rsi; pop rdx; pop rcx; pop rax
+  // 48 8D 41 20           lea rax, [rcx+32]               with a clock line:
+  // 65 48 0F B1 0C 25 d32 cmpxchg gs:[top], rcx           65 48 89 0C 25 d32
+  // 75 05                 jne kept                          mov gs:[top], rcx
+  // 5E 5A 59 58           pops: pop rsi; pop rdx; pop rcx; pop rax
   // C3                    ret
+  // 48 C7 41 08 i32       kept: mov qword [rcx+slot], kDeadSlot
+  // EB d8                 jmp pops
   void ExitReturn() {
     ClearStart();
     leave_ = code_.here();
@@ -324,9 +347,22 @@ class StubWriter {
     code_.Bytes({0x48, 0x89, 0xD9});
     code_.Bytes({0x48, 0x8B, 0x5B, 0x10});
     places_.restored_rbx = Here();
-    Gs({0x48, 0x89, 0x0C}, offsetof(ThreadBlock, top));
+    GiveBack();
     places_.exit_pops = Here();
     code_.Bytes({0x5E, 0x5A, 0x59, 0x58, 0xC3});
+    places_.exit_kept = Here();
+    if (geometry_.clock_line != 0) return;
+    code_.Bytes({0x48, 0xC7, 0x41, 0x08}).U32(agent::kDeadSlot);
+    code_.Bytes({0xEB, static_cast<uint8_t>(places_.exit_pops - (Here() + 2))});
+  }
+  void GiveBack() {
+    if (geometry_.clock_line != 0) {
+      Gs({0x48, 0x89, 0x0C}, offsetof(ThreadBlock, top));
+      return;
+    }
+    code_.Bytes({0x48, 0x8D, 0x41, kEntryBytes});
+    Gs({0x48, 0x0F, 0xB1, 0x0C}, offsetof(ThreadBlock, top));
+    code_.Bytes({0x75, 0x05});
   }
   void ClearStart() {
     code_.Bytes({0x31, 0xC9});
@@ -400,6 +436,7 @@ class StubWriter {
   std::vector<size_t> filter_jumps_;
   std::vector<size_t> short_jumps_;
   uint64_t leave_ = 0;
+  uint32_t again_ = 0;
 };
 
 }  // namespace

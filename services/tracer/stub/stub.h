@@ -46,6 +46,7 @@ struct StubPlaces {
   uint32_t pushed_last = 0;  // all four pushes of the exit
   uint32_t restored_rbx = 0;
   uint32_t exit_pops = 0;       // the first of four
+  uint32_t exit_kept = 0;       // what goes back there; with a clock line it is empty
   uint32_t exit_aside = 0;      // what the exit jumps to: stack as at pushed_last
   uint32_t filtered_entry = 0;  // stack as at pushed_rdx; without limits_calls it is empty
   uint32_t filtered_pops = 0;   // the first of three

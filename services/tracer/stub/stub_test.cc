@@ -62,15 +62,18 @@ push rax
 push rdx
 rdfsbase rax
 cmp rax, gs:[0x0000000000000000]
-jnz 0x00000000000101C7
+jnz 0x00000000000101E3
 mov rbx, gs:[0x0000000000000008]
 cmp rbx, gs:[0x0000000000000010]
-jnb 0x00000000000101C7
+jnb 0x00000000000101E3
 lea rax, [rsp+0x18]
 cmp [rbx-0x18], rax
-jbe 0x00000000000101C7
+jbe 0x00000000000101E3
+mov rax, rbx
 lea rdx, [rbx+0x20]
-mov gs:[0x0000000000000008], rdx
+cmpxchg gs:[0x0000000000000008], rdx
+jnz 0x0000000000010017
+lea rax, [rsp+0x18]
 mov [rbx+0x08], rax
 mov rax, [rax]
 mov [rbx], rax
@@ -104,21 +107,21 @@ shl rdx, 0x20
 or rdx, rax
 rdfsbase rax
 cmp rax, gs:[0x0000000000000000]
-jnz 0x00000000000101C2
+jnz 0x00000000000101DE
 lea rax, [rbx+0x20]
 cmp rax, gs:[0x0000000000000008]
-jnz 0x00000000000101C2
+jnz 0x00000000000101DE
 lea rax, [rsp+0x20]
 cmp [rbx+0x08], rax
-jnz 0x00000000000101C2
+jnz 0x00000000000101DE
 mov rsi, gs:[0x0000000000000030]
 mov rax, gs:[0x0000000000000020]
 cmp rax, gs:[0x0000000000000028]
-jnb 0x00000000000101C2
+jnb 0x00000000000101DE
 mov [rbx+0x18], rax
 lea rcx, [rax+0x20]
 cmpxchg gs:[0x0000000000000020], rcx
-jnz 0x0000000000010111
+jnz 0x000000000001011C
 mov ecx, eax
 and ecx, 0xFFFFF
 mov [rsi+rcx*1+0x5008], rdx
@@ -129,11 +132,11 @@ mov [rsi+rcx*1+0x5010], rdx
 mov rdx, [rbx+0x100010]
 mov [rsi+rcx*1+0x5018], rdx
 cmp rax, [rsi+0x40]
-jnz 0x0000000000010198
+jnz 0x00000000000101A3
 mov rax, gs:[0x0000000000000020]
 mov [rsi+0x40], rax
 cmp rax, gs:[0x0000000000000020]
-jnz 0x0000000000010180
+jnz 0x000000000001018B
 xor ecx, ecx
 mov [rbx+0x100000], rcx
 mov [rbx+0x08], rcx
@@ -141,12 +144,16 @@ mov rcx, [rbx]
 mov [rsp+0x20], rcx
 mov rcx, rbx
 mov rbx, [rbx+0x10]
-mov gs:[0x0000000000000008], rcx
+lea rax, [rcx+0x20]
+cmpxchg gs:[0x0000000000000008], rcx
+jnz 0x00000000000101D4
 pop rsi
 pop rdx
 pop rcx
 pop rax
 ret
+mov qword ptr [rcx+0x08], 0x01
+jmp 0x00000000000101CF
 call 0x000000000000F100
 call 0x000000000000F000
 )";

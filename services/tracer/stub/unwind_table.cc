@@ -132,6 +132,7 @@ void StubRows(const StubPlaces& places, CodeBuffer& code) {
   for (uint32_t i = 1; i <= 4; ++i) {
     rows.At(places.exit_pops + i, static_cast<uint8_t>(40 - 8 * i));
   }
+  rows.At(places.exit_kept, 40);
   rows.Advance(places.exit_aside);
   InEntry(code, 40);
   rows.Advance(places.filtered_entry);

@@ -333,6 +333,31 @@ int StepExitThread() {
   return 0;
 }
 
+void UnhookedSwitch(int) {
+  if (!UnhookedIsTheStep()) return;
+  acted = acted + StartFiber(-1);
+}
+
+// A coroutine begins in the middle of the stub, sleeps there and goes on later.
+int StepSwitch() {
+  UseHandler(UnhookedSwitch, 0);
+  long rounds = 0;
+  do {
+    ++rounds;
+    steps = 0;
+    act_at = rounds;
+    if (StepInto(TailLeaf, 1) != 3) std::abort();
+    if (acted == rounds) swapcontext(&beside_fiber, &fiber);
+  } while (acted == rounds);
+  ExpectCalls("StepInto", rounds);
+  ExpectCalls("TailLeaf", rounds);
+  ExpectCalls("Leaf", 2 * rounds - 1);
+  ExpectCalls("StartFiber", rounds - 1);
+  ExpectCalls("SleepingFiber", rounds - 1);
+  std::puts("stepped");
+  return 0;
+}
+
 }  // namespace
 
 const Case kStepCases[] = {
@@ -343,5 +368,6 @@ const Case kStepCases[] = {
     {"step_backtrace", StepBacktrace},
     {"step_backtrace_slow", StepBacktraceSlow},
     {"step_exit_thread", StepExitThread},
+    {"step_switch", StepSwitch},
     {},
 };
