@@ -1,5 +1,7 @@
 #include "services/tracer/lane/lane_reader.h"
 
+#include <utility>
+
 #include "services/tracer/lane/slot_registry.h"
 
 namespace flightrec::lane {
@@ -30,7 +32,8 @@ std::vector<FunctionLoss> AdvanceAll(const uint64_t* counters, uint32_t function
 
 }  // namespace
 
-LaneReader::LaneReader(const LaneFile& file) : file_(file), slots_(file.layout().slot_count) {}
+LaneReader::LaneReader(const LaneFile& file, NameThread name_thread)
+    : file_(file), name_thread_(std::move(name_thread)), slots_(file.layout().slot_count) {}
 
 bool LaneReader::IsReadable(uint32_t slot) {
   if (!IsClaimed(file_.header(), slot)) return false;
@@ -45,7 +48,8 @@ std::vector<LaneThread> LaneReader::Threads() {
     if (!IsReadable(slot)) continue;
     const SlotControl& control = file_.control(slot);
     if (!IsActive(control)) continue;
-    threads.push_back({slot, control.tid, control.thread_ordinal, control.start_ticks});
+    const uint64_t ordinal = control.thread_ordinal;
+    threads.push_back({slot, Named(control.tid, ordinal), ordinal, control.start_ticks});
   }
   return threads;
 }
@@ -114,7 +118,7 @@ std::vector<uint32_t> LaneReader::RefusedTids() const {
   std::vector<uint32_t> tids;
   for (const uint32_t& place : file_.header().refused_tids) {
     const uint32_t tid = __atomic_load_n(&place, __ATOMIC_RELAXED);
-    if (tid != 0) tids.push_back(tid);
+    if (tid != 0) tids.push_back(Named(tid, 0));
   }
   return tids;
 }

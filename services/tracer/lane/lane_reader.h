@@ -10,6 +10,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <vector>
 
 #include "absl/types/span.h"
@@ -64,8 +65,12 @@ struct ProcessStarts {
 
 class LaneReader {
  public:
-  // `file` must outlive the reader.
-  explicit LaneReader(const LaneFile& file);
+  // The tid here of a thread by the one it knows itself, which is another in a container, and the
+  // ordinal of its registration, 0 for none.
+  using NameThread = std::function<uint32_t(uint32_t tid, uint64_t ordinal)>;
+
+  // `file` must outlive the reader. Without `name_thread` tids are those that the threads know.
+  explicit LaneReader(const LaneFile& file, NameThread name_thread = nullptr);
 
   // Registered threads whose slot was not released, in slot order.
   std::vector<LaneThread> Threads();
@@ -108,7 +113,12 @@ class LaneReader {
     std::vector<uint64_t> filtered;
   };
 
+  uint32_t Named(uint32_t tid, uint64_t ordinal) const {
+    return name_thread_ == nullptr ? tid : name_thread_(tid, ordinal);
+  }
+
   const LaneFile& file_;
+  const NameThread name_thread_;
   std::vector<SlotMemory> slots_;
 };
 

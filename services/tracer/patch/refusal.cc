@@ -106,6 +106,8 @@ const ReasonMap& ReasonsByName() {
     add(RefusalReason::kProgramEntry,
         {"_start", "__libc_start_main", "__libc_start_main_impl", "__libc_start_call_main",
          "__libc_start_main_stage2", "libc_start_main_stage2", "_start_c", "__libc_main"});
+    // musl's loader is its C library; the tracer's own hook is there.
+    add(RefusalReason::kDynamicLoader, {"_dl_debug_state", "dl_debug_state"});
     // Of musl, and of glibc since 2.41.
     add(RefusalReason::kCancellationPoint,
         {"__syscall_cp_asm", "__cp_begin", "__syscall_cancel_arch", "__syscall_cancel_arch_start"});

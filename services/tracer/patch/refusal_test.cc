@@ -45,7 +45,8 @@ TEST(Refusal, reserved_names__then_refused_with_their_reason) {
       {RefusalReason::kThreadLocalResolver,
        {"__tls_get_addr", "_dl_tlsdesc_dynamic_xsavec", "__tlsdesc_static"}},
       {RefusalReason::kCancellationPoint, {"__syscall_cp_asm", "__syscall_cancel_arch"}},
-      {RefusalReason::kDynamicLoader, {"_dl_runtime_resolve_xsavec", "_dl_runtime_profile_avx"}},
+      {RefusalReason::kDynamicLoader,
+       {"_dl_runtime_resolve_xsavec", "_dl_runtime_profile_avx", "_dl_debug_state"}},
       {RefusalReason::kProgramEntry, {"_start", "_start_c", "__libc_start_main"}},
       {RefusalReason::kBranchThunk, {"__x86_indirect_thunk_rax", "__llvm_retpoline_r11"}},
   };

@@ -15,6 +15,7 @@
 #include "services/tracer/symbols/module_reader.h"
 #include "services/tracer/target/program.h"
 #include "services/tracer/target/thread_filter.h"
+#include "services/tracer/target/thread_ids.h"
 #include "services/tracer/target/thread_watch.h"
 
 namespace flightrec::tracer {
@@ -161,7 +162,9 @@ void RecordingRun::StartDrain() {
   }
   for (const trace::v1::Function& function : probes_.functions())
     identity.functions.push_back(function.function_id());
-  reader_ = std::make_unique<lane::LaneReader>(program_->lane());
+  reader_ = std::make_unique<lane::LaneReader>(
+      program_->lane(), [ids = std::make_shared<target::ThreadIds>(program_->pid())](
+                            uint32_t tid, uint64_t ordinal) { return ids->OnHost(tid, ordinal); });
   drain::DrainOptions options;
   options.lane_calls = program_->lane().layout().ring_bytes / sizeof(lane::CallRecord);
   drain::DrainSink& sink = *this;
