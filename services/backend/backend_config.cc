@@ -10,6 +10,9 @@ namespace {
 
 // Of a message around its batch, and of a batch around its only chunk.
 constexpr int64_t kEnvelopeBytes = 64 << 10;
+constexpr absl::Duration kMaxUndeleteWindow = absl::Hours(8760);
+constexpr absl::Duration kMinRetentionInterval = absl::Milliseconds(100);
+constexpr absl::Duration kMaxRetentionInterval = absl::Hours(24);
 
 absl::Status OutOfRange(absl::string_view flag, int64_t value, absl::string_view range) {
   return absl::InvalidArgumentError(absl::StrCat("--", flag, "=", value, ": must be ", range));
@@ -44,6 +47,27 @@ absl::Status CheckLimits(const ReadLimits& limits) {
   return absl::OkStatus();
 }
 
+absl::Status CheckRetention(const RetentionLimits& limits) {
+  const auto wrong = [](absl::string_view flag, absl::Duration value, absl::string_view range) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--", flag, "=", absl::FormatDuration(value), ": must be ", range));
+  };
+  if (limits.age < absl::ZeroDuration()) {
+    return wrong("retention_age", limits.age, "a time such as 720h, or 0 for ever");
+  }
+  if (limits.bytes < 0) {
+    return OutOfRange("retention_bytes", limits.bytes, "a number of bytes, or 0 for no limit");
+  }
+  if (limits.undelete_window < absl::ZeroDuration() ||
+      limits.undelete_window > kMaxUndeleteWindow) {
+    return wrong("undelete_window", limits.undelete_window, "from 0 to 8760h");
+  }
+  if (limits.interval < kMinRetentionInterval || limits.interval > kMaxRetentionInterval) {
+    return wrong("retention_interval", limits.interval, "from 100ms to 24h");
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::StatusOr<FinalizedBackendConfig> Finalize(const BackendConfig& config) {
@@ -52,6 +76,8 @@ absl::StatusOr<FinalizedBackendConfig> Finalize(const BackendConfig& config) {
   }
   absl::Status limits = CheckLimits(config.ingest, config.server.max_message_bytes);
   if (!limits.ok()) return limits;
+  absl::Status retention = CheckRetention(config.retention);
+  if (!retention.ok()) return retention;
   if (absl::Status read = CheckLimits(config.read); !read.ok()) return read;
   absl::StatusOr<rpc::FinalizedServerConfig> server = rpc::Finalize(config.server);
   if (!server.ok()) return server.status();
@@ -66,6 +92,7 @@ absl::StatusOr<FinalizedBackendConfig> Finalize(const BackendConfig& config) {
   result.store_directory_ = config.store_directory;
   result.ingest_ = config.ingest;
   result.read_ = config.read;
+  result.retention_ = config.retention;
   result.write_endpoint_file_ = config.write_endpoint_file;
   return result;
 }

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "common/rpc/server_config.h"
 
 namespace flightrec::backend {
@@ -33,12 +34,25 @@ struct ReadLimits {
   int max_tail_lag_chunks = 256;
 };
 
+// What is removed without being asked for, and when. Never a recording in progress.
+struct RetentionLimits {
+  // After a recording has ended; zero: never.
+  absl::Duration age = absl::ZeroDuration();
+  // Of chunks; when there are more, deleted recordings go first, then the oldest. 0: no limit.
+  int64_t bytes = 0;
+  // How long a deleted recording can be brought back.
+  absl::Duration undelete_window = absl::Hours(24);
+  // How often to look.
+  absl::Duration interval = absl::Minutes(1);
+};
+
 struct BackendConfig {
   rpc::ServerConfig server;
   // The store's directory; made when it is absent.
   std::string store_directory;
   IngestLimits ingest;
   ReadLimits read;
+  RetentionLimits retention;
   // Say in the store's endpoint file where this backend listens. The all-in-one writes the file
   // itself.
   bool write_endpoint_file = true;
@@ -50,6 +64,7 @@ class FinalizedBackendConfig {
   const std::string& store_directory() const { return store_directory_; }
   const IngestLimits& ingest() const { return ingest_; }
   const ReadLimits& read() const { return read_; }
+  const RetentionLimits& retention() const { return retention_; }
   bool write_endpoint_file() const { return write_endpoint_file_; }
 
  private:
@@ -60,6 +75,7 @@ class FinalizedBackendConfig {
   std::string store_directory_;
   IngestLimits ingest_;
   ReadLimits read_;
+  RetentionLimits retention_;
   bool write_endpoint_file_ = true;
 };
 

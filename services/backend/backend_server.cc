@@ -54,17 +54,25 @@ BackendServer::BackendServer(const FinalizedBackendConfig& config, std::unique_p
       store_(std::move(store)),
       server_(config.server(), "backend", logger, registry),
       ingest_service_(*store_, config.ingest(), server_.authenticator(), *logger, *registry),
-      read_service_(*store_, config.read(), server_.authenticator(), *logger, *registry) {}
+      read_service_(*store_, config.read(), config.retention().undelete_window,
+                    server_.authenticator(), *logger, *registry),
+      admin_service_(*store_, *logger, *registry),
+      retention_(*store_, config.retention(), clock::RealClock(), *logger, *registry) {}
 
 absl::Status BackendServer::Serve() {
   server_.authenticator().RequireRole("/flightrec.ingest.v1.IngestService/", rpc::Role::kWrite);
   server_.authenticator().RequireRole("/flightrec.read.v1.ReadService/", rpc::Role::kRead);
   server_.authenticator().RequireRole("/flightrec.read.v1.ReadService/DeleteRecording",
                                       rpc::Role::kAdmin);
+  server_.authenticator().RequireRole("/flightrec.read.v1.ReadService/UndeleteRecording",
+                                      rpc::Role::kAdmin);
+  server_.authenticator().RequireRole("/flightrec.admin.v1.AdminService/", rpc::Role::kAdmin);
   server_.Register(&ingest_service_, "flightrec.ingest.v1.IngestService");
   server_.Register(&read_service_, "flightrec.read.v1.ReadService");
+  server_.Register(&admin_service_, "flightrec.admin.v1.AdminService");
   if (absl::Status status = server_.Start(); !status.ok()) return status;
   serving_ = true;
+  retention_.Start();
   if (!config_.write_endpoint_file()) return absl::OkStatus();
   rpc::Endpoints endpoints;
   endpoints.backend = address();

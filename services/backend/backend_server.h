@@ -16,9 +16,11 @@
 #include "common/log/logger.h"
 #include "common/metrics/registry.h"
 #include "common/rpc/server.h"
+#include "services/backend/admin_service.h"
 #include "services/backend/backend_config.h"
 #include "services/backend/ingest_service.h"
 #include "services/backend/read_service.h"
+#include "services/backend/retention.h"
 #include "services/backend/store/store.h"
 
 namespace flightrec::backend {
@@ -56,6 +58,8 @@ class BackendServer {
   rpc::Server server_;
   IngestService ingest_service_;
   ReadService read_service_;
+  AdminService admin_service_;
+  Retention retention_;
   bool serving_ = false;
 };
 

@@ -28,6 +28,8 @@ absl::Status Explain(const absl::Status& status) {
       return rpc::WithRetryAfter(
           rpc::WithReason(status, "DISK_FULL", "free space where the store is, then reconnect"),
           kRetryAfterFailedWrite);
+    case absl::StatusCode::kUnavailable:
+      return rpc::WithRetryAfter(status, kRetryAfterFailedWrite);
     default:
       return status;
   }

@@ -6,6 +6,7 @@
 #include "absl/flags/flag.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "common/log/logger.h"
 #include "common/metrics/registry.h"
 #include "common/rpc/grpc_log.h"
@@ -28,6 +29,14 @@ ABSL_FLAG(int, max_tails, flightrec::backend::ReadLimits().max_tails,
           "Most readers that follow a recording at once.");
 ABSL_FLAG(int, max_tail_lag_chunks, flightrec::backend::ReadLimits().max_tail_lag_chunks,
           "Chunks that such a reader may be behind before it misses some and is told which.");
+ABSL_FLAG(absl::Duration, retention_age, flightrec::backend::RetentionLimits().age,
+          "Recordings that ended so long ago are removed; 0: never.");
+ABSL_FLAG(int64_t, retention_bytes, flightrec::backend::RetentionLimits().bytes,
+          "Most bytes of chunks; the oldest recordings that are not in progress go; 0: no limit.");
+ABSL_FLAG(absl::Duration, retention_interval, flightrec::backend::RetentionLimits().interval,
+          "How often to look for recordings to remove.");
+ABSL_FLAG(absl::Duration, undelete_window, flightrec::backend::RetentionLimits().undelete_window,
+          "How long a deleted recording can be brought back.");
 
 namespace flightrec::backend {
 namespace {
@@ -42,6 +51,10 @@ BackendConfig ConfigFromFlags() {
   config.ingest.max_bytes_in_flight = absl::GetFlag(FLAGS_max_bytes_in_flight);
   config.read.max_tails = absl::GetFlag(FLAGS_max_tails);
   config.read.max_tail_lag_chunks = absl::GetFlag(FLAGS_max_tail_lag_chunks);
+  config.retention.age = absl::GetFlag(FLAGS_retention_age);
+  config.retention.bytes = absl::GetFlag(FLAGS_retention_bytes);
+  config.retention.interval = absl::GetFlag(FLAGS_retention_interval);
+  config.retention.undelete_window = absl::GetFlag(FLAGS_undelete_window);
   return config;
 }
 

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "common/ids/resource_name.h"
 #include "common/rpc/status.h"
 #include "services/backend/page_token.h"
 #include "services/backend/recording_filter.h"
@@ -37,10 +38,11 @@ grpc::ServerUnaryReactor* Answer(grpc::CallbackServerContext* context, const abs
 
 }  // namespace
 
-ReadService::ReadService(Store& store, const ReadLimits& limits,
+ReadService::ReadService(Store& store, const ReadLimits& limits, absl::Duration undelete_window,
                          const rpc::Authenticator& authenticator, log::Logger& logger,
                          metrics::Registry& registry)
     : store_(store),
+      undelete_window_(undelete_window),
       authenticator_(authenticator),
       logger_(logger),
       metrics_(registry),
@@ -196,14 +198,75 @@ grpc::ServerUnaryReactor* ReadService::DeleteRecording(
   absl::StatusOr<Resource> resource = ResolveRecording(store_, tenant, "name", request->name());
   if (!resource.ok()) return Answer(context, resource.status());
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
-  store_.Delete(tenant, resource->recording_id,
-                [this, reactor, tenant, name = request->name()](const absl::Status& status) {
-                  logger_.Info("recording_deleted",
-                               {{"recording", name}, {"tenant", tenant}, {"status", status}});
+  store_.Delete(tenant, resource->recording_id, undelete_window_,
+                [this, reactor, tenant, name = request->name(),
+                 peer = context->peer()](const absl::Status& status) {
+                  logger_.Info("recording_deleted", {{"recording", name},
+                                                     {"tenant", tenant},
+                                                     {"peer", peer},
+                                                     {"undelete_window", undelete_window_},
+                                                     {"status", status}});
                   if (status.ok()) metrics_.recordings_deleted.Add();
                   reactor->Finish(rpc::ToGrpcStatus(status));
                 });
   return reactor;
+}
+
+grpc::ServerUnaryReactor* ReadService::UndeleteRecording(
+    grpc::CallbackServerContext* context, const read::v1::UndeleteRecordingRequest* request,
+    trace::v1::Recording* response) {
+  std::string tenant = TenantOf(authenticator_, *context);
+  absl::StatusOr<ids::Ulid> id = ids::ParseRecordingResourceName(request->name());
+  if (!id.ok()) return Answer(context, rpc::InvalidField("name", id.status().message()));
+  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+  store_.Undelete(
+      tenant, *id,
+      [this, reactor, tenant, id = *id, response, peer = context->peer()](absl::Status status) {
+        logger_.Info("recording_undeleted", {{"recording", ids::RecordingResourceName(id)},
+                                             {"tenant", tenant},
+                                             {"peer", peer},
+                                             {"status", status}});
+        if (absl::IsNotFound(status)) {
+          status = rpc::WithReason(status, "RECORDING_NOT_DELETED",
+                                   "list those that can be brought back: ListDeletedRecordings");
+        }
+        if (status.ok()) {
+          absl::StatusOr<trace::v1::Recording> recording = store_.GetRecording(tenant, id);
+          status = recording.status();
+          if (recording.ok()) *response = *std::move(recording);
+          if (status.ok()) MarkRunning(*response);
+        }
+        reactor->Finish(rpc::ToGrpcStatus(status));
+      });
+  return reactor;
+}
+
+grpc::ServerUnaryReactor* ReadService::ListDeletedRecordings(
+    grpc::CallbackServerContext* context, const read::v1::ListDeletedRecordingsRequest* request,
+    read::v1::ListDeletedRecordingsResponse* response) {
+  return Answer(context,
+                DoListDeletedRecordings(TenantOf(authenticator_, *context), *request, *response));
+}
+
+absl::Status ReadService::DoListDeletedRecordings(
+    absl::string_view tenant, const read::v1::ListDeletedRecordingsRequest& request,
+    read::v1::ListDeletedRecordingsResponse& response) const {
+  absl::StatusOr<PageLimits> limits = LimitsOf(request.page_size());
+  if (!limits.ok()) return limits.status();
+  const std::string list = "deleted?";
+  absl::StatusOr<std::string> cursor = DecodePageToken(list, request.page_token());
+  if (!cursor.ok()) return cursor.status();
+  absl::StatusOr<Page<TrashEntry>> page = store_.ListDeletedRecordings(tenant, *cursor, *limits);
+  if (!page.ok()) return page.status();
+  for (TrashEntry& trashed : page->items) {
+    read::v1::DeletedRecording& deleted = *response.add_recordings();
+    deleted.mutable_delete_time()->set_seconds(trashed.delete_time);
+    deleted.mutable_purge_time()->set_seconds(trashed.purge_time);
+    *deleted.mutable_recording() = std::move(trashed.recording);
+    MarkRunning(*deleted.mutable_recording());
+  }
+  response.set_next_page_token(EncodePageToken(list, page->cursor));
+  return absl::OkStatus();
 }
 
 }  // namespace flightrec::backend

@@ -7,6 +7,7 @@
 #include <grpcpp/grpcpp.h>
 
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "common/log/logger.h"
 #include "common/metrics/registry.h"
 #include "common/rpc/authenticator.h"
@@ -26,8 +27,9 @@ inline constexpr int kMaxPageSize = 1000;
 class ReadService : public read::v1::ReadService::CallbackService {
  public:
   // All outlive the service.
-  ReadService(Store& store, const ReadLimits& limits, const rpc::Authenticator& authenticator,
-              log::Logger& logger, metrics::Registry& registry);
+  ReadService(Store& store, const ReadLimits& limits, absl::Duration undelete_window,
+              const rpc::Authenticator& authenticator, log::Logger& logger,
+              metrics::Registry& registry);
 
   // Ends the readers that follow recordings.
   void Drain() { tails_.Drain(); }
@@ -54,8 +56,17 @@ class ReadService : public read::v1::ReadService::CallbackService {
   grpc::ServerUnaryReactor* DeleteRecording(grpc::CallbackServerContext* context,
                                             const read::v1::DeleteRecordingRequest* request,
                                             google::protobuf::Empty* response) override;
+  grpc::ServerUnaryReactor* UndeleteRecording(grpc::CallbackServerContext* context,
+                                              const read::v1::UndeleteRecordingRequest* request,
+                                              trace::v1::Recording* response) override;
+  grpc::ServerUnaryReactor* ListDeletedRecordings(
+      grpc::CallbackServerContext* context, const read::v1::ListDeletedRecordingsRequest* request,
+      read::v1::ListDeletedRecordingsResponse* response) override;
 
  private:
+  absl::Status DoListDeletedRecordings(absl::string_view tenant,
+                                       const read::v1::ListDeletedRecordingsRequest& request,
+                                       read::v1::ListDeletedRecordingsResponse& response) const;
   absl::Status DoListRecordings(absl::string_view tenant,
                                 const read::v1::ListRecordingsRequest& request,
                                 read::v1::ListRecordingsResponse& response) const;
@@ -68,6 +79,7 @@ class ReadService : public read::v1::ReadService::CallbackService {
                                          const read::v1::StreamChunksRequest& request) const;
 
   Store& store_;
+  const absl::Duration undelete_window_;
   const rpc::Authenticator& authenticator_;
   log::Logger& logger_;
   ReadMetrics metrics_;

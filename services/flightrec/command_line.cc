@@ -24,13 +24,16 @@ constexpr int64_t kMaxFilterDepth = UINT32_MAX;
 
 const std::map<std::string, Command>& Commands() {
   static const auto* const commands = new std::map<std::string, Command>{
-      {"help", Command::kHelp},     {"--help", Command::kHelp},
-      {"run", Command::kRun},       {"plan", Command::kPlan},
-      {"report", Command::kReport}, {"tree", Command::kTree},
-      {"sql", Command::kSql},       {"recordings", Command::kRecordings},
-      {"probes", Command::kProbes}, {"ps", Command::kPs},
-      {"tail", Command::kTail},     {"up", Command::kUp},
-      {"mcp", Command::kMcp},       {"doctor", Command::kDoctor}};
+      {"help", Command::kHelp},        {"--help", Command::kHelp},
+      {"run", Command::kRun},          {"plan", Command::kPlan},
+      {"report", Command::kReport},    {"tree", Command::kTree},
+      {"sql", Command::kSql},          {"recordings", Command::kRecordings},
+      {"probes", Command::kProbes},    {"ps", Command::kPs},
+      {"tail", Command::kTail},        {"up", Command::kUp},
+      {"mcp", Command::kMcp},          {"doctor", Command::kDoctor},
+      {"fsck", Command::kFsck},        {"backup", Command::kBackup},
+      {"restore", Command::kRestore},  {"delete", Command::kDelete},
+      {"undelete", Command::kUndelete}};
   return *commands;
 }
 
@@ -170,6 +173,25 @@ absl::Status TakePositional(const std::vector<std::string>& words, CommandLine& 
             "sql: no statement; use: flightrec sql @latest \"SELECT ...\"");
       }
       break;
+    case Command::kBackup:
+    case Command::kRestore:
+      if (words.empty()) {
+        return absl::InvalidArgumentError(
+            "no directory of the backup; use: flightrec backup DIR, flightrec restore DIR "
+            "--store=NEW");
+      }
+      line.directory = words[0];
+      used = 1;
+      break;
+    case Command::kDelete:
+    case Command::kUndelete:
+      if (words.empty()) {
+        return absl::InvalidArgumentError(
+            "no recording; name it by its id: flightrec delete RECORDING");
+      }
+      line.recording = words[0];
+      used = 1;
+      break;
     case Command::kProbes:
       if (line.add_patterns.empty() && line.remove_patterns.empty()) {
         return absl::InvalidArgumentError(
@@ -200,7 +222,8 @@ absl::StatusOr<Command> FindCommand(const std::string& word) {
   return absl::InvalidArgumentError(
       absl::StrCat("'", word,
                    "' is not a command; there are run, plan, report, "
-                   "tree, sql, recordings, tail, probes, ps, doctor, up, mcp and help"));
+                   "tree, sql, recordings, tail, probes, ps, doctor, delete, undelete, "
+                   "fsck, backup, restore, up, mcp and help"));
 }
 
 // Takes one flag with its value; `i` moves to the last word used.
@@ -279,6 +302,10 @@ std::string HelpText() {
                                                   pid, or looked for in name, command, user, container, image, pod
                                                   (container:WORD: there only)
   flightrec doctor                                whether this machine can record, and what to change if not
+  flightrec delete RECORDING                      remove one; `flightrec undelete` brings it back for a day
+  flightrec fsck                                  read all that is stored and report what is damaged; exits with 1 then
+  flightrec backup DIR                            copy the store to a new directory, while it is in use
+  flightrec restore DIR --store=NEW               make a store of a backup
   flightrec up                                    serve all of it over gRPC until interrupted
   flightrec mcp                                   serve agents over stdin and stdout (MCP)
 

@@ -28,7 +28,12 @@ enum class Command {
   kPs,
   kDoctor,
   kUp,
-  kMcp
+  kMcp,
+  kFsck,
+  kBackup,
+  kRestore,
+  kDelete,
+  kUndelete
 };
 
 struct CommandLine {
@@ -49,6 +54,8 @@ struct CommandLine {
   std::vector<std::string> remove_patterns;
   // sql
   std::string statement;
+  // backup, restore: the backup's directory.
+  std::string directory;
   // ps: words that all have to match.
   std::string filter;
   // report, tree, recordings, tail, ps: rows at the most.

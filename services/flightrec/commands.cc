@@ -18,6 +18,7 @@
 #include "services/flightrec/probes_command.h"
 #include "services/flightrec/ps_command.h"
 #include "services/flightrec/run_command.h"
+#include "services/flightrec/store_command.h"
 #include "services/flightrec/tail_command.h"
 #include "services/flightrec/views.h"
 #include "services/mcp_bridge/mcp_bridge_server.h"
@@ -132,6 +133,36 @@ int ExecuteTail(const CommandLine& line, log::Logger* logger, metrics::Registry*
   return tailed.ok() ? 0 : Fail(tailed, kExitFailure);
 }
 
+absl::StatusOr<View> ChangeRecording(Connection& connection, const CommandLine& line) {
+  auto read = connection.Read();
+  if (!read.ok()) return read.status();
+  return line.command == Command::kDelete ? DeleteRecording(**read, line.recording)
+                                          : UndeleteRecording(**read, line.recording);
+}
+
+int ExecuteStore(const CommandLine& line, log::Logger* logger, metrics::Registry* registry) {
+  uint64_t damages = 0;
+  absl::StatusOr<View> view;
+  if (line.command == Command::kRestore) {
+    view = RestoreStore(line.directory, line.store);
+  } else {
+    auto connection = Connection::Open(line, Connection::Need::kBackend, logger, registry);
+    if (!connection.ok()) return Fail(connection.status(), kExitFailure);
+    auto admin = (*connection)->Admin();
+    if (!admin.ok()) return Fail(admin.status(), kExitFailure);
+    if (line.command == Command::kFsck) {
+      view = CheckStore(**admin, damages);
+    } else if (line.command == Command::kBackup) {
+      view = BackUpStore(**admin, line.directory);
+    } else {
+      view = ChangeRecording(**connection, line);
+    }
+  }
+  if (!view.ok()) return Fail(view.status(), kExitFailure);
+  const int printed = Print(*view, line.output);
+  return damages > 0 ? kExitFailure : printed;
+}
+
 int ExecuteMcp(const CommandLine& line, log::Logger* logger, metrics::Registry* registry) {
   auto connection = Connection::Open(line, Connection::Need::kQuery, logger, registry);
   if (!connection.ok()) return Fail(connection.status(), kExitFailure);
@@ -196,6 +227,12 @@ int Execute(const CommandLine& line, log::Logger* logger, metrics::Registry* reg
       return ExecuteDoctor(line);
     case Command::kUp:
       return ExecuteUp(line, logger, registry);
+    case Command::kFsck:
+    case Command::kBackup:
+    case Command::kRestore:
+    case Command::kDelete:
+    case Command::kUndelete:
+      return ExecuteStore(line, logger, registry);
     case Command::kMcp:
       return ExecuteMcp(line, logger, registry);
     default:

@@ -112,6 +112,13 @@ absl::StatusOr<std::unique_ptr<capture::v1::CaptureService::Stub>> Connection::C
   return capture::v1::CaptureService::NewStub(*channel);
 }
 
+absl::StatusOr<std::unique_ptr<admin::v1::AdminService::Stub>> Connection::Admin() {
+  absl::StatusOr<std::shared_ptr<grpc::Channel>> channel =
+      rpc::MakeChannel(endpoints_.backend, Channel(line_.token_file));
+  if (!channel.ok()) return channel.status();
+  return admin::v1::AdminService::NewStub(*channel);
+}
+
 absl::StatusOr<std::unique_ptr<read::v1::ReadService::Stub>> Connection::Read() {
   absl::StatusOr<std::shared_ptr<grpc::Channel>> channel =
       rpc::MakeChannel(endpoints_.backend, Channel(line_.token_file));

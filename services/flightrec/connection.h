@@ -14,6 +14,7 @@
 #include "common/metrics/registry.h"
 #include "common/rpc/channel.h"
 #include "common/rpc/endpoint_file.h"
+#include "flightrec/admin/v1/admin.grpc.pb.h"
 #include "flightrec/capture/v1/capture.grpc.pb.h"
 #include "flightrec/query/v1/query.grpc.pb.h"
 #include "flightrec/read/v1/read.grpc.pb.h"
@@ -41,6 +42,7 @@ class Connection {
   absl::StatusOr<std::unique_ptr<query::v1::QueryService::Stub>> Query();
   absl::StatusOr<std::unique_ptr<capture::v1::CaptureService::Stub>> Capture();
   absl::StatusOr<std::unique_ptr<read::v1::ReadService::Stub>> Read();
+  absl::StatusOr<std::unique_ptr<admin::v1::AdminService::Stub>> Admin();
 
   // Where the query engine listens.
   const std::string& query_address() const { return endpoints_.query; }

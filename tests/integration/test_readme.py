@@ -85,8 +85,8 @@ def test_flightrec__each_line_of_the_readme__then_runs(tmp_path):
     lines = named("flightrec")
     assert len(lines) >= 6
     for words in lines:
-        ran = subprocess.run([binary, words[1], f"--store={tmp_path / 'store'}", *words[2:]], capture_output=True,
-                             text=True, timeout=120, check=False)
+        ran = subprocess.run([binary, words[1], f"--store={tmp_path / 'store'}", *words[2:]], cwd=tmp_path,
+                             capture_output=True, text=True, timeout=120, check=False)
         assert ran.returncode == 0 and ran.stdout, (words, ran.stderr)
 
 

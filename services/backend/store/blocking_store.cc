@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <stdlib.h>
 
+#include <functional>
 #include <optional>
 #include <utility>
 
@@ -52,15 +53,36 @@ absl::StatusOr<BatchResult> BlockingStore::Commit(Batch batch) {
   return result;
 }
 
-absl::Status BlockingStore::Delete(const ids::Ulid& recording) {
+namespace {
+
+// Starts a change and waits for its callback.
+absl::Status Await(const std::function<void(ChangeCallback)>& start) {
   absl::Status result;
   absl::Notification done;
-  store_->Delete(kDefaultTenant, recording, [&](absl::Status status) {
+  start([&](absl::Status status) {
     result = std::move(status);
     done.Notify();
   });
   done.WaitForNotification();
   return result;
+}
+
+}  // namespace
+
+absl::Status BlockingStore::Delete(const ids::Ulid& recording, absl::Duration undelete_window) {
+  return Await([&](ChangeCallback done) {
+    store_->Delete(kDefaultTenant, recording, undelete_window, std::move(done));
+  });
+}
+
+absl::Status BlockingStore::Undelete(const ids::Ulid& recording) {
+  return Await(
+      [&](ChangeCallback done) { store_->Undelete(kDefaultTenant, recording, std::move(done)); });
+}
+
+absl::Status BlockingStore::Purge(const ids::Ulid& recording) {
+  return Await(
+      [&](ChangeCallback done) { store_->Purge(kDefaultTenant, recording, std::move(done)); });
 }
 
 absl::StatusOr<std::vector<StoredChunk>> BlockingStore::ReadAll(const ChunkQuery& query) {

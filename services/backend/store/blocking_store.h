@@ -10,6 +10,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "common/ids/ulid.h"
 #include "common/metrics/registry.h"
 #include "services/backend/store/batch.h"
@@ -33,7 +34,10 @@ class BlockingStore {
 
   absl::StatusOr<uint64_t> OpenProducer(const std::string& id = "p", uint64_t epoch = 1);
   absl::StatusOr<BatchResult> Commit(Batch batch);
-  absl::Status Delete(const ids::Ulid& recording);
+  absl::Status Delete(const ids::Ulid& recording,
+                      absl::Duration undelete_window = absl::ZeroDuration());
+  absl::Status Undelete(const ids::Ulid& recording);
+  absl::Status Purge(const ids::Ulid& recording);
   absl::StatusOr<std::vector<StoredChunk>> ReadAll(const ChunkQuery& query);
 
  private:

@@ -52,8 +52,8 @@ void Committer::Commit(Batch batch, BatchCallback done) {
   Enqueue(BatchRequest{std::move(batch), std::move(done)});
 }
 
-void Committer::Delete(std::string tenant, const ids::Ulid& recording, DeleteCallback done) {
-  Enqueue(DeleteRequest{std::move(tenant), recording, std::move(done)});
+void Committer::Apply(Change change, ChangeCallback done) {
+  Enqueue(ChangeRequest{std::move(change), std::move(done)});
 }
 
 void Committer::Enqueue(Request request) {
@@ -120,11 +120,9 @@ Committer::Completion Committer::Stage(BatchRequest& request) {
              const absl::Status& written) { done(written.ok() ? result : written); };
 }
 
-Committer::Completion Committer::Stage(DeleteRequest& request) {
-  return [result = stager_.Delete(request.tenant, request.recording),
-          done = std::move(request.done)](const absl::Status& written) {
-    done(written.ok() ? result : written);
-  };
+Committer::Completion Committer::Stage(ChangeRequest& request) {
+  return [result = request.change(stager_), done = std::move(request.done)](
+             const absl::Status& written) { done(written.ok() ? result : written); };
 }
 
 }  // namespace flightrec::backend

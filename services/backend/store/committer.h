@@ -20,7 +20,6 @@
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
 #include "common/clock/clock.h"
-#include "common/ids/ulid.h"
 #include "common/metrics/registry.h"
 #include "services/backend/store/batch.h"
 #include "services/backend/store/commit_watch.h"
@@ -35,7 +34,9 @@ inline constexpr size_t kMaxGroupRequests = 512;
 
 using OpenCallback = std::function<void(absl::StatusOr<uint64_t> durable_sequence)>;
 using BatchCallback = std::function<void(absl::StatusOr<BatchResult>)>;
-using DeleteCallback = std::function<void(absl::Status)>;
+// What to stage, on the committing thread; its result is given to the callback when it is durable.
+using Change = std::function<absl::Status(Stager&)>;
+using ChangeCallback = std::function<void(absl::Status)>;
 
 class Committer {
  public:
@@ -50,7 +51,7 @@ class Committer {
   // Results are those of Stager's functions, or why the write failed.
   void OpenProducer(Producer producer, OpenCallback done);
   void Commit(Batch batch, BatchCallback done);
-  void Delete(std::string tenant, const ids::Ulid& recording, DeleteCallback done);
+  void Apply(Change change, ChangeCallback done);
 
  private:
   struct OpenRequest {
@@ -61,12 +62,11 @@ class Committer {
     Batch batch;
     BatchCallback done;
   };
-  struct DeleteRequest {
-    std::string tenant;
-    ids::Ulid recording;
-    DeleteCallback done;
+  struct ChangeRequest {
+    Change change;
+    ChangeCallback done;
   };
-  using Request = std::variant<OpenRequest, BatchRequest, DeleteRequest>;
+  using Request = std::variant<OpenRequest, BatchRequest, ChangeRequest>;
   // Called with the outcome of the write; gives the request's own result when that is ok.
   using Completion = std::function<void(const absl::Status& written)>;
 
@@ -77,7 +77,7 @@ class Committer {
   void CommitGroup(std::vector<Request> group);
   Completion Stage(OpenRequest& request);
   Completion Stage(BatchRequest& request);
-  Completion Stage(DeleteRequest& request);
+  Completion Stage(ChangeRequest& request);
 
   Database& database_;
   CommitWatch& watch_;

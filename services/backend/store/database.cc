@@ -322,17 +322,15 @@ absl::Status Database::Recover() {
   return OpenRocks();
 }
 
-absl::Status Database::Reclaim(Family family_id, absl::string_view begin, absl::string_view end) {
-  const rocksdb::Slice first = ToSlice(begin);
-  const rocksdb::Slice last = ToSlice(end);
+absl::Status Database::Reclaim(Family family_id) {
   absl::ReaderMutexLock lock(&mutex_);
   if (absl::Status open = CheckOpen(); !open.ok()) return open;
-  rocksdb::ColumnFamilyHandle* const handle = families_[static_cast<size_t>(family_id)];
   rocksdb::CompactRangeOptions options;
   // The compaction waits rather than writes, and shares the background threads.
   options.exclusive_manual_compaction = false;
   options.allow_write_stall = false;
-  const rocksdb::Status status = db_->CompactRange(options, handle, &first, &last);
+  const rocksdb::Status status =
+      db_->CompactRange(options, families_[static_cast<size_t>(family_id)], nullptr, nullptr);
   return FromRocks(status, absl::StrCat("compact ", FamilyName(family_id)));
 }
 

@@ -78,8 +78,9 @@ class Database {
   // if need be by opening it again, which waits for reads under way.
   absl::Status WriteSynced(rocksdb::WriteBatch& batch);
 
-  // Gives back the disk space of keys that were deleted from `begin` to `end`. Writes go on.
-  absl::Status Reclaim(Family family, absl::string_view begin, absl::string_view end);
+  // Gives back the disk space of keys that were deleted; of chunks, once all of their blob file
+  // are. Writes go on.
+  absl::Status Reclaim(Family family);
 
   // A store of its own with all that was written before the call, as hard links where the file
   // system has them. `directory` must not exist.

@@ -11,7 +11,7 @@ namespace {
 
 constexpr std::array<const char*, kFamilyCount> kFamilyNames = {
     "default",   "recordings",  "tombstones", "processes", "threads",
-    "functions", "chunk_index", "chunks",     "producers",
+    "functions", "chunk_index", "chunks",     "producers", "trash",
 };
 
 }  // namespace
@@ -44,6 +44,17 @@ std::string TenantPrefix(absl::string_view tenant) {
   key.push_back(static_cast<char>(tenant.size()));
   key.append(tenant.data(), tenant.size());
   return key;
+}
+
+absl::string_view TenantOfKey(absl::string_view key) {
+  if (key.empty()) return key;
+  return key.substr(1).substr(0, static_cast<uint8_t>(key[0]));
+}
+
+size_t RecordingKeyBytes(absl::string_view key) {
+  if (key.empty()) return 0;
+  const size_t bytes = 1 + static_cast<uint8_t>(key[0]) + ids::Ulid::kBytes;
+  return key.size() < bytes ? 0 : bytes;
 }
 
 std::string RecordingKey(absl::string_view tenant, const ids::Ulid& recording) {

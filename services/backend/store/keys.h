@@ -5,6 +5,7 @@
 #ifndef SERVICES_BACKEND_STORE_KEYS_H_
 #define SERVICES_BACKEND_STORE_KEYS_H_
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -16,7 +17,7 @@
 
 namespace flightrec::backend {
 
-inline constexpr uint32_t kStoreFormatVersion = 1;
+inline constexpr uint32_t kStoreFormatVersion = 2;
 // In the default column family.
 inline constexpr char kFormatVersionKey[] = "format_version";
 
@@ -35,11 +36,17 @@ enum class Family : size_t {
   kChunkIndex,
   kChunks,
   kProducers,
+  kTrash,
   kCount,
 };
 inline constexpr size_t kFamilyCount = static_cast<size_t>(Family::kCount);
 
 const char* FamilyName(Family family);
+
+// Those whose keys begin with a RecordingKey, except the tombstones: what a recording is made of.
+inline constexpr std::array kRecordingFamilies = {
+    Family::kRecordings, Family::kProcesses, Family::kThreads, Family::kFunctions,
+    Family::kChunkIndex, Family::kChunks,    Family::kTrash};
 
 // The length of the tenant in one byte, then the tenant: no tenant's keys are a prefix of
 // another's.
@@ -57,9 +64,15 @@ std::string ChunkIndexKey(absl::string_view tenant, const chunk::ChunkHeader& he
 std::string ChunkKey(absl::string_view tenant, const ids::Ulid& recording, uint64_t position);
 std::string ProducerKey(absl::string_view tenant, absl::string_view producer_id);
 
+// Behind every key: no tenant is so long.
+inline constexpr absl::string_view kLastKey = "\xff";
 // The smallest key that is larger than every key with this prefix. Keys never consist of 0xff only.
 std::string PrefixEnd(absl::string_view prefix);
 
+// The tenant of any key but kFormatVersionKey; empty when it is too short to be one.
+absl::string_view TenantOfKey(absl::string_view key);
+// Where a RecordingKey ends in a longer key; 0 when it is too short.
+size_t RecordingKeyBytes(absl::string_view key);
 // The recording of a RecordingKey or of a longer key; the key must be one.
 ids::Ulid RecordingOfKey(absl::string_view tenant, absl::string_view key);
 // The last eight bytes.

@@ -6,13 +6,34 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "services/backend/store/keys.h"
+#include "services/backend/store/trash_entry.h"
 
 namespace flightrec::backend {
 namespace {
 
 constexpr size_t kProducerEntryBytes = 16;
 
+trace::v1::RecordingState StateOf(const trace::v1::Recording& recording) {
+  return recording.state();
+}
+trace::v1::RecordingState StateOf(const TrashEntry& trashed) { return trashed.recording.state(); }
+
 }  // namespace
+
+template <typename Stored>
+absl::Status Ledger::ReadState(Family family, const std::string& recording_key,
+                               RecordingEntry& entry) const {
+  absl::StatusOr<std::optional<std::string>> value = database_.Get(family, recording_key);
+  if (!value.ok()) return value.status();
+  if (!value->has_value()) return absl::OkStatus();
+  Stored stored;
+  if (!stored.ParseFromArray((*value)->data(), static_cast<int>((*value)->size()))) {
+    return absl::DataLossError("store: a recording's entry does not parse");
+  }
+  entry.known = true;
+  entry.state = StateOf(stored);
+  return absl::OkStatus();
+}
 
 std::string EncodeProducerEntry(const ProducerEntry& entry) {
   std::string value;
@@ -50,18 +71,14 @@ absl::StatusOr<RecordingEntry> Ledger::ReadRecording(const std::string& recordin
   absl::StatusOr<std::optional<std::string>> tombstone =
       database_.Get(Family::kTombstones, recording_key);
   if (!tombstone.ok()) return tombstone.status();
-  entry.deleted = tombstone->has_value();
-
-  absl::StatusOr<std::optional<std::string>> value =
-      database_.Get(Family::kRecordings, recording_key);
-  if (!value.ok()) return value.status();
-  if (!value->has_value()) return entry;
-  trace::v1::Recording recording;
-  if (!recording.ParseFromString(**value)) {
-    return absl::DataLossError("store: a recording's entry does not parse");
+  absl::Status read = ReadState<trace::v1::Recording>(Family::kRecordings, recording_key, entry);
+  if (read.ok() && !entry.known) {
+    read = ReadState<TrashEntry>(Family::kTrash, recording_key, entry);
+    entry.deleted = entry.known;
   }
-  entry.known = true;
-  entry.state = recording.state();
+  if (!read.ok()) return read;
+  if (tombstone->has_value()) entry.deleted = true;
+  if (!entry.known) return entry;
   absl::Status status =
       database_.ScanBackwards(Family::kChunks, recording_key, PrefixEnd(recording_key),
                               [&entry](absl::string_view key, absl::string_view) {

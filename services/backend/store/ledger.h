@@ -10,6 +10,7 @@
 #include <string>
 
 #include "absl/container/node_hash_map.h"
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "flightrec/trace/v1/trace.pb.h"
 #include "services/backend/store/database.h"
@@ -29,7 +30,9 @@ struct ProducerEntry {
 std::string EncodeProducerEntry(const ProducerEntry& entry);
 
 struct RecordingEntry {
+  // Stored, and not purged.
   bool known = false;
+  // Purged, or in the trash.
   bool deleted = false;
   trace::v1::RecordingState state = trace::v1::RECORDING_STATE_UNSPECIFIED;
   // Of the last chunk; 0: none.
@@ -51,6 +54,10 @@ class Ledger {
 
  private:
   absl::StatusOr<RecordingEntry> ReadRecording(const std::string& recording_key) const;
+  // Of a Recording in its family, or a TrashEntry in that of the trash.
+  template <typename Stored>
+  absl::Status ReadState(Family family, const std::string& recording_key,
+                         RecordingEntry& entry) const;
 
   const Database& database_;
   absl::node_hash_map<std::string, ProducerEntry> producers_;

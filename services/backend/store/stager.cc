@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/ids/resource_name.h"
 #include "services/backend/store/keys.h"
+#include "services/backend/store/trash_entry.h"
 
 namespace flightrec::backend {
 namespace {
@@ -97,8 +98,10 @@ Stager::Outcome Stager::AddItem(const std::string& tenant, const RecordingItem& 
   if (known.known && item.recording.state() < known.state) return std::optional<Refusal>();
   known.known = true;
   known.state = item.recording.state();
-  write_.Put(database_.family(Family::kRecordings), RecordingKey(tenant, item.id),
-             item.recording.SerializeAsString());
+  std::string bytes = item.recording.SerializeAsString();
+  std::string key = RecordingKey(tenant, item.id);
+  write_.Put(database_.family(Family::kRecordings), key, bytes);
+  changes.recording_bytes.insert_or_assign(std::move(key), std::move(bytes));
   return std::optional<Refusal>();
 }
 
@@ -219,27 +222,87 @@ void Stager::Merge(Changes changes) {
     positions_[key] = entry.last_position;
   }
   for (auto& [key, entry] : changes.chunks) staged_chunks_.emplace(key, entry);
+  for (auto& [key, bytes] : changes.recording_bytes) staged_recordings_[key] = std::move(bytes);
   totals_.chunks += changes.totals.chunks;
   totals_.calls += changes.totals.calls;
   totals_.chunk_bytes += changes.totals.chunk_bytes;
   totals_.duplicate_chunks += changes.totals.duplicate_chunks;
 }
 
-absl::Status Stager::Delete(const std::string& tenant, const ids::Ulid& recording) {
-  const std::string key = RecordingKey(tenant, recording);
+template <typename Entry>
+absl::StatusOr<Entry> Stager::ReadEntry(Family family, const std::string& key) const {
+  std::string bytes;
+  if (const auto it = staged_recordings_.find(key); it != staged_recordings_.end()) {
+    bytes = it->second;
+  } else {
+    absl::StatusOr<std::optional<std::string>> value = database_.Get(family, key);
+    if (!value.ok()) return value.status();
+    // Staged as known, so one of them has it.
+    bytes = value->value_or("");
+  }
+  Entry entry;
+  if (!entry.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) {
+    return absl::DataLossError("store: a recording's entry does not parse");
+  }
+  return entry;
+}
+
+absl::Status Stager::Delete(const std::string& tenant, const ids::Ulid& id, absl::Time now,
+                            absl::Time purge_time) {
+  const std::string key = RecordingKey(tenant, id);
   absl::StatusOr<RecordingEntry*> entry = ledger_.Recording(key);
   if (!entry.ok()) return entry.status();
   if (!(*entry)->known || (*entry)->deleted) {
-    return absl::NotFoundError(absl::StrCat(ids::RecordingResourceName(recording), " not found"));
+    return absl::NotFoundError(absl::StrCat(ids::RecordingResourceName(id), " not found"));
+  }
+  absl::StatusOr<trace::v1::Recording> recording =
+      ReadEntry<trace::v1::Recording>(Family::kRecordings, key);
+  if (!recording.ok()) return recording.status();
+  const TrashEntry trashed{*std::move(recording), absl::ToUnixSeconds(now),
+                           absl::ToUnixSeconds(purge_time)};
+  write_.Delete(database_.family(Family::kRecordings), key);
+  staged_recordings_[key] = trashed.SerializeAsString();
+  write_.Put(database_.family(Family::kTrash), key, staged_recordings_[key]);
+  (*entry)->deleted = true;
+  positions_[key] = 0;
+  return absl::OkStatus();
+}
+
+absl::Status Stager::Undelete(const std::string& tenant, const ids::Ulid& id) {
+  const std::string key = RecordingKey(tenant, id);
+  absl::StatusOr<RecordingEntry*> entry = ledger_.Recording(key);
+  if (!entry.ok()) return entry.status();
+  if (!(*entry)->known || !(*entry)->deleted) {
+    return absl::NotFoundError(
+        absl::StrCat(ids::RecordingResourceName(id), " is not among the deleted recordings"));
+  }
+  absl::StatusOr<TrashEntry> trashed = ReadEntry<TrashEntry>(Family::kTrash, key);
+  if (!trashed.ok()) return trashed.status();
+  write_.Delete(database_.family(Family::kTrash), key);
+  staged_recordings_[key] = trashed->recording.SerializeAsString();
+  write_.Put(database_.family(Family::kRecordings), key, staged_recordings_[key]);
+  (*entry)->deleted = false;
+  positions_[key] = (*entry)->last_position;
+  return absl::OkStatus();
+}
+
+absl::Status Stager::Purge(const std::string& tenant, const ids::Ulid& id) {
+  const std::string key = RecordingKey(tenant, id);
+  absl::StatusOr<RecordingEntry*> entry = ledger_.Recording(key);
+  if (!entry.ok()) return entry.status();
+  const std::string name = ids::RecordingResourceName(id);
+  if (!(*entry)->known) return absl::NotFoundError(absl::StrCat(name, " not found"));
+  if (!(*entry)->deleted && (*entry)->state < trace::v1::RECORDING_STATE_SEALED) {
+    return absl::FailedPreconditionError(absl::StrCat(name, " is in progress"));
   }
   const std::string end = PrefixEnd(key);
-  for (Family family : {Family::kRecordings, Family::kProcesses, Family::kThreads,
-                        Family::kFunctions, Family::kChunkIndex, Family::kChunks}) {
+  for (Family family : kRecordingFamilies) {
     write_.DeleteRange(database_.family(family), key, end);
   }
   write_.Put(database_.family(Family::kTombstones), key, "");
   **entry = RecordingEntry{.known = false, .deleted = true};
   positions_[key] = 0;
+  staged_recordings_.erase(key);
   absl::erase_if(staged_chunks_,
                  [&key](const auto& chunk) { return chunk.first.starts_with(key); });
   return absl::OkStatus();
@@ -250,6 +313,7 @@ void Stager::Clear(bool written) {
   totals_ = {};
   positions_.clear();
   staged_chunks_.clear();
+  staged_recordings_.clear();
   if (written) {
     ledger_.Trim();
   } else {

@@ -14,6 +14,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "common/ids/ulid.h"
 #include "services/backend/store/batch.h"
 #include "services/backend/store/commit_watch.h"
@@ -41,8 +42,15 @@ class Stager {
   // FAILED_PRECONDITION: a sequence is missing before this one. ABORTED: the producer has opened a
   // later epoch. INVALID_ARGUMENT: sequence 0.
   absl::StatusOr<BatchResult> Add(Batch batch);
-  // Removes the recording and everything of it; NOT_FOUND when there is none.
-  absl::Status Delete(const std::string& tenant, const ids::Ulid& recording);
+  // Moves the recording to the trash, so that nothing of it is given out; NOT_FOUND when there is
+  // none.
+  absl::Status Delete(const std::string& tenant, const ids::Ulid& recording, absl::Time now,
+                      absl::Time purge_time);
+  // Takes it out of the trash; NOT_FOUND when it is not there.
+  absl::Status Undelete(const std::string& tenant, const ids::Ulid& recording);
+  // Removes everything of a recording, in the trash or not, for good; NOT_FOUND when there is none.
+  // FAILED_PRECONDITION: it is in progress and not in the trash.
+  absl::Status Purge(const std::string& tenant, const ids::Ulid& recording);
 
   // What has been staged since the last Clear.
   rocksdb::WriteBatch& write() { return write_; }
@@ -58,6 +66,7 @@ class Stager {
   struct Changes {
     absl::flat_hash_map<std::string, RecordingEntry> recordings;
     absl::flat_hash_map<std::string, IndexEntry> chunks;
+    absl::flat_hash_map<std::string, std::string> recording_bytes;
     StagedTotals totals;
   };
   using Outcome = absl::StatusOr<std::optional<Refusal>>;
@@ -78,6 +87,9 @@ class Stager {
   absl::StatusOr<std::optional<IndexEntry>> FindChunk(const std::string& index_key,
                                                       const Changes& changes) const;
   void Merge(Changes changes);
+  // What the family has of a recording, or what this write has put there.
+  template <typename Entry>
+  absl::StatusOr<Entry> ReadEntry(Family family, const std::string& key) const;
 
   const Database& database_;
   Ledger ledger_;
@@ -86,6 +98,7 @@ class Stager {
   CommittedPositions positions_;
   // Staged, not on disk yet.
   absl::flat_hash_map<std::string, IndexEntry> staged_chunks_;
+  absl::flat_hash_map<std::string, std::string> staged_recordings_;
 };
 
 }  // namespace flightrec::backend

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "services/backend/store/index_entry.h"
 #include "services/backend/store/keys.h"
 
 namespace flightrec::backend {
@@ -93,6 +94,48 @@ absl::StatusOr<Page<T>> ListPage(const Database& database, Family family, absl::
                                   }));
 }
 
+// A page of the tenant's keys, downwards.
+template <typename T>
+absl::StatusOr<Page<T>> ListPageBackwards(const Database& database, Family family,
+                                          absl::string_view tenant, absl::string_view cursor,
+                                          const PageLimits& limits,
+                                          const std::function<bool(const T&)>& keep) {
+  const std::string prefix = TenantPrefix(tenant);
+  const std::string end = cursor.empty() ? PrefixEnd(prefix) : absl::StrCat(prefix, cursor);
+  PageBuilder<T> page(prefix, limits);
+  return page.Build(database.ScanBackwards(family, prefix, end,
+                                           [&](absl::string_view key, absl::string_view value) {
+                                             return page.Visit(key, value, keep);
+                                           }));
+}
+
+// In pieces: one long scan would keep what is deleted meanwhile.
+template <typename T>
+absl::Status VisitAll(const Database& database, Family family,
+                      const std::function<void(absl::string_view tenant, const T& item)>& visit) {
+  std::string next;
+  do {
+    size_t visited = 0;
+    std::string continue_at;
+    absl::Status scanned =
+        database.Scan(family, next, kLastKey, [&](absl::string_view key, absl::string_view value) {
+          if (visited++ == kMaxRecordingsScanned) {
+            continue_at = std::string(key);
+            return false;
+          }
+          T item;
+          if (RecordingKeyBytes(key) == key.size() &&
+              item.ParseFromArray(value.data(), static_cast<int>(value.size()))) {
+            visit(TenantOfKey(key), item);
+          }
+          return true;
+        });
+    if (!scanned.ok()) return scanned;
+    next = std::move(continue_at);
+  } while (!next.empty());
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Store>> Store::Open(const std::string& directory,
@@ -104,7 +147,9 @@ absl::StatusOr<std::unique_ptr<Store>> Store::Open(const std::string& directory,
 }
 
 Store::Store(std::unique_ptr<Database> database, clock::Clock& clock, metrics::Registry& registry)
-    : database_(std::move(database)), committer_(*database_, watch_, clock, registry) {}
+    : clock_(clock),
+      database_(std::move(database)),
+      committer_(*database_, watch_, clock, registry) {}
 
 void Store::OpenProducer(Producer producer, OpenCallback done) {
   committer_.OpenProducer(std::move(producer), std::move(done));
@@ -114,8 +159,39 @@ void Store::Commit(Batch batch, BatchCallback done) {
   committer_.Commit(std::move(batch), std::move(done));
 }
 
-void Store::Delete(std::string tenant, const ids::Ulid& recording, DeleteCallback done) {
-  committer_.Delete(std::move(tenant), recording, std::move(done));
+void Store::Delete(std::string tenant, const ids::Ulid& recording, absl::Duration undelete_window,
+                   ChangeCallback done) {
+  const absl::Time now = clock_.Now();
+  committer_.Apply(
+      [tenant = std::move(tenant), recording, undelete_window, now](Stager& stager) {
+        absl::Status deleted = stager.Delete(tenant, recording, now, now + undelete_window);
+        if (!deleted.ok() || undelete_window > absl::ZeroDuration()) return deleted;
+        return stager.Purge(tenant, recording);
+      },
+      std::move(done));
+}
+
+void Store::Undelete(std::string tenant, const ids::Ulid& recording, ChangeCallback done) {
+  committer_.Apply([tenant = std::move(tenant),
+                    recording](Stager& stager) { return stager.Undelete(tenant, recording); },
+                   std::move(done));
+}
+
+void Store::Purge(std::string tenant, const ids::Ulid& recording, ChangeCallback done) {
+  committer_.Apply([tenant = std::move(tenant),
+                    recording](Stager& stager) { return stager.Purge(tenant, recording); },
+                   std::move(done));
+}
+
+absl::Status Store::Reclaim() {
+  for (Family family : kRecordingFamilies) {
+    if (absl::Status status = database_->Reclaim(family); !status.ok()) return status;
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Store::MakeCheckpoint(const std::string& directory) {
+  return database_->MakeCheckpoint(directory);
 }
 
 absl::StatusOr<trace::v1::Recording> Store::GetRecording(absl::string_view tenant,
@@ -172,13 +248,41 @@ absl::StatusOr<std::vector<std::string>> Store::NearestRecordings(absl::string_v
 absl::StatusOr<Page<trace::v1::Recording>> Store::ListRecordings(
     absl::string_view tenant, absl::string_view cursor, const PageLimits& limits,
     const RecordingFilter& keep) const {
-  const std::string prefix = TenantPrefix(tenant);
-  const std::string end = cursor.empty() ? PrefixEnd(prefix) : absl::StrCat(prefix, cursor);
-  PageBuilder<trace::v1::Recording> page(prefix, limits);
-  return page.Build(database_->ScanBackwards(Family::kRecordings, prefix, end,
-                                             [&](absl::string_view key, absl::string_view value) {
-                                               return page.Visit(key, value, keep);
-                                             }));
+  return ListPageBackwards<trace::v1::Recording>(*database_, Family::kRecordings, tenant, cursor,
+                                                 limits, keep);
+}
+
+absl::StatusOr<Page<TrashEntry>> Store::ListDeletedRecordings(absl::string_view tenant,
+                                                              absl::string_view cursor,
+                                                              const PageLimits& limits) const {
+  return ListPageBackwards<TrashEntry>(*database_, Family::kTrash, tenant, cursor, limits,
+                                       [](const TrashEntry&) { return true; });
+}
+
+absl::Status Store::VisitRecordings(
+    const std::function<void(absl::string_view tenant, const trace::v1::Recording& recording)>&
+        visit) const {
+  return VisitAll<trace::v1::Recording>(*database_, Family::kRecordings, visit);
+}
+
+absl::Status Store::VisitDeletedRecordings(
+    const std::function<void(absl::string_view tenant, const TrashEntry& trashed)>& visit) const {
+  return VisitAll<TrashEntry>(*database_, Family::kTrash, visit);
+}
+
+absl::StatusOr<uint64_t> Store::BytesOf(absl::string_view tenant,
+                                        const ids::Ulid& recording) const {
+  const std::string prefix = RecordingKey(tenant, recording);
+  uint64_t bytes = 0;
+  absl::Status scanned = database_->Scan(Family::kChunkIndex, prefix, PrefixEnd(prefix),
+                                         [&bytes](absl::string_view, absl::string_view value) {
+                                           absl::StatusOr<IndexEntry> entry =
+                                               DecodeIndexEntry(value);
+                                           if (entry.ok()) bytes += entry->bytes;
+                                           return true;
+                                         });
+  if (!scanned.ok()) return scanned;
+  return bytes;
 }
 
 absl::StatusOr<Page<trace::v1::Process>> Store::ListProcesses(absl::string_view tenant,

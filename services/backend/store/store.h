@@ -16,6 +16,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "absl/time/time.h"
 #include "common/clock/clock.h"
 #include "common/ids/resource_name.h"
 #include "common/ids/ulid.h"
@@ -27,6 +28,7 @@
 #include "services/backend/store/committer.h"
 #include "services/backend/store/database.h"
 #include "services/backend/store/tail_cursor.h"
+#include "services/backend/store/trash_entry.h"
 
 namespace flightrec::backend {
 
@@ -63,7 +65,15 @@ class Store {
   // See Committer.
   void OpenProducer(Producer producer, OpenCallback done);
   void Commit(Batch batch, BatchCallback done);
-  void Delete(std::string tenant, const ids::Ulid& recording, DeleteCallback done);
+  // Hides the recording; for good when `undelete_window` is zero.
+  void Delete(std::string tenant, const ids::Ulid& recording, absl::Duration undelete_window,
+              ChangeCallback done);
+  void Undelete(std::string tenant, const ids::Ulid& recording, ChangeCallback done);
+  // For good, in the trash or not. FAILED_PRECONDITION: it is in progress.
+  void Purge(std::string tenant, const ids::Ulid& recording, ChangeCallback done);
+  // Gives back the disk space of what was purged. Blocks; writes go on.
+  absl::Status Reclaim();
+  absl::Status MakeCheckpoint(const std::string& directory);
 
   // NOT_FOUND names the recording.
   absl::StatusOr<trace::v1::Recording> GetRecording(absl::string_view tenant,
@@ -81,6 +91,21 @@ class Store {
                                                             absl::string_view cursor,
                                                             const PageLimits& limits,
                                                             const RecordingFilter& keep) const;
+
+  // Those in the trash.
+  absl::StatusOr<Page<TrashEntry>> ListDeletedRecordings(absl::string_view tenant,
+                                                         absl::string_view cursor,
+                                                         const PageLimits& limits) const;
+
+  // Every recording of every tenant, oldest first within a tenant; those that do not parse are left
+  // out.
+  absl::Status VisitRecordings(
+      const std::function<void(absl::string_view tenant, const trace::v1::Recording& recording)>&
+          visit) const;
+  absl::Status VisitDeletedRecordings(
+      const std::function<void(absl::string_view tenant, const TrashEntry& trashed)>& visit) const;
+  // Of its chunks.
+  absl::StatusOr<uint64_t> BytesOf(absl::string_view tenant, const ids::Ulid& recording) const;
 
   // In the order of their ids. Empty when the recording is unknown.
   absl::StatusOr<Page<trace::v1::Process>> ListProcesses(absl::string_view tenant,
@@ -105,6 +130,7 @@ class Store {
  private:
   Store(std::unique_ptr<Database> database, clock::Clock& clock, metrics::Registry& registry);
 
+  clock::Clock& clock_;
   const std::unique_ptr<Database> database_;
   CommitWatch watch_;
   // Uses the above.

@@ -258,5 +258,41 @@ TEST_F(StoreTest, store_is_open__then_opening_it_again_names_the_owner) {
       << status;
 }
 
+TEST_F(StoreTest, deleted_recording_is_brought_back__then_it_is_as_it_was_and_goes_on) {
+  Commit(2, {TestChunkItem(TestChunk(kRecording, 0)), TestChunkItem(TestChunk(kRecording, 1))});
+  ASSERT_EQ(store_->Delete(kRecording, absl::Hours(1)), absl::OkStatus());
+  EXPECT_EQ(store_->store().GetRecording(kDefaultTenant, kRecording).status().code(),
+            absl::StatusCode::kNotFound);
+  EXPECT_EQ(store_->ReadAll(All()).status().code(), absl::StatusCode::kNotFound);
+  const auto deleted = store_->store().ListDeletedRecordings(kDefaultTenant, "", {.items = 2});
+  ASSERT_EQ(deleted->items.size(), 1u);
+  EXPECT_EQ(deleted->items[0].purge_time - deleted->items[0].delete_time, 3600);
+
+  ASSERT_EQ(store_->Undelete(kRecording), absl::OkStatus());
+  Commit(3, {TestChunkItem(TestChunk(kRecording, 2))});
+  EXPECT_EQ(PositionsOf(All()), (Positions{1, 2, 3}));
+}
+
+TEST_F(StoreTest, deleted_recording_is_brought_back_after_a_restart__then_it_goes_on) {
+  Commit(2, {TestChunkItem(TestChunk(kRecording, 0))});
+  ASSERT_EQ(store_->Delete(kRecording, absl::Hours(1)), absl::OkStatus());
+  Reopen();
+  ASSERT_TRUE(store_->OpenProducer().ok());
+  ASSERT_EQ(store_->Undelete(kRecording), absl::OkStatus());
+  Commit(3, {TestChunkItem(TestChunk(kRecording, 1))});
+  EXPECT_EQ(PositionsOf(All()), (Positions{1, 2}));
+}
+
+TEST_F(StoreTest, recording_that_is_not_deleted__then_it_is_not_brought_back) {
+  EXPECT_EQ(store_->Undelete(kRecording).code(), absl::StatusCode::kNotFound);
+}
+
+TEST_F(StoreTest, recording_in_progress_is_purged__then_FAILED_PRECONDITION) {
+  EXPECT_EQ(store_->Purge(kRecording).code(), absl::StatusCode::kFailedPrecondition);
+  ASSERT_EQ(store_->Delete(kRecording, absl::Hours(1)), absl::OkStatus());
+  EXPECT_EQ(store_->Purge(kRecording), absl::OkStatus());
+  EXPECT_EQ(store_->Undelete(kRecording).code(), absl::StatusCode::kNotFound);
+}
+
 }  // namespace
 }  // namespace flightrec::backend

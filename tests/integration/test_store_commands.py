@@ -1,0 +1,92 @@
+"""What is done with a store: fsck, backup, restore, delete, undelete, as a user does it."""
+
+import json
+import subprocess
+
+import pytest
+
+CALLS = 200_000
+SECONDS = 120
+
+
+@pytest.fixture
+def flightrec(repository, tmp_path):
+    def run(*arguments, store="store"):
+        return subprocess.run(
+            [repository / "bazel-bin/services/flightrec/flightrec", arguments[0], f"--store={tmp_path / store}",
+             *arguments[1:]], cwd=tmp_path, capture_output=True, text=True, timeout=SECONDS, check=False)
+    return run
+
+
+@pytest.fixture
+def recording(flightrec, target):
+    """The name of a recording of leaf_loop."""
+    ran = flightrec("run", "-f", "Leaf", "--", target("leaf_loop"), str(CALLS), "1")
+    assert ran.returncode == 0, ran.stderr
+    return names(flightrec)[0]
+
+
+def rows(ran):
+    assert ran.returncode == 0, ran.stderr
+    return json.loads(ran.stdout)
+
+
+def names(flightrec, store="store"):
+    return [row["recording"] for row in rows(flightrec("recordings", "--output=json", store=store))]
+
+
+def calls(flightrec, store="store"):
+    answer = rows(flightrec("sql", "--output=json", "SELECT count(*) AS n FROM calls", store=store))
+    return int(answer[0]["n"])
+
+
+def test_backup_is_restored__then_the_new_store_answers_the_same(flightrec, recording, tmp_path):
+    backed_up = flightrec("backup", "copy")
+    assert backed_up.returncode == 0, backed_up.stderr
+    assert flightrec("backup", "copy").returncode == 1, "a backup is never written over"
+    restored = flightrec("restore", "copy", store="restored")
+    assert restored.returncode == 0, restored.stderr
+    assert names(flightrec, store="restored") == [recording]
+    assert calls(flightrec, store="restored") == calls(flightrec) > 0
+    assert flightrec("fsck", store="restored").returncode == 0
+    assert not list((tmp_path / "store").glob("*.checkpoint"))
+
+
+def test_backup_is_damaged__then_it_is_not_restored_and_the_file_is_named(flightrec, recording, tmp_path):
+    assert flightrec("backup", "copy").returncode == 0
+    largest = max((tmp_path / "copy").iterdir(), key=lambda path: path.stat().st_size)
+    flip_byte(largest)
+    restored = flightrec("restore", "copy", store="restored")
+    assert restored.returncode == 1
+    assert largest.name in restored.stderr
+    assert not (tmp_path / "restored").exists()
+
+
+def flip_byte(path):
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+
+def test_stored_chunk_is_damaged__then_fsck_names_it_and_it_is_not_given_out(flightrec, recording, tmp_path):
+    whole = flightrec("fsck")
+    assert whole.returncode == 0 and "0 damages" in whole.stdout, whole
+    largest = max((tmp_path / "store").glob("*.blob"), key=lambda path: path.stat().st_size)
+    flip_byte(largest)
+    found = flightrec("fsck", "--output=json")
+    assert found.returncode == 1
+    damages = json.loads(found.stdout)
+    assert damages and all(recording in damage["recording"] for damage in damages)
+    assert any(int(damage["position"]) > 0 and damage["family"] == "chunks" for damage in damages)
+    assert flightrec("report").returncode == 1
+
+
+def test_recording_is_deleted_and_brought_back__then_it_answers_as_before(flightrec, recording):
+    before = calls(flightrec)
+    assert flightrec("delete", recording).returncode == 0
+    assert names(flightrec) == []
+    assert flightrec("delete", recording).returncode == 1
+    assert flightrec("undelete", recording).returncode == 0
+    assert names(flightrec) == [recording]
+    assert calls(flightrec) == before
+    assert flightrec("undelete", recording).returncode == 1
