@@ -21,19 +21,20 @@ constexpr int kMaxThreads = 1024;
 constexpr int64_t kMaxLaneBytes = int64_t{256} << 20;
 constexpr absl::Duration kMaxMinDuration = absl::Hours(1);
 constexpr int64_t kMaxFilterDepth = UINT32_MAX;
+constexpr absl::Duration kMaxDuration = absl::Hours(24 * 365);
 
 const std::map<std::string, Command>& Commands() {
   static const auto* const commands = new std::map<std::string, Command>{
-      {"help", Command::kHelp},        {"--help", Command::kHelp},
-      {"run", Command::kRun},          {"plan", Command::kPlan},
-      {"report", Command::kReport},    {"tree", Command::kTree},
-      {"sql", Command::kSql},          {"recordings", Command::kRecordings},
-      {"probes", Command::kProbes},    {"ps", Command::kPs},
-      {"tail", Command::kTail},        {"up", Command::kUp},
-      {"mcp", Command::kMcp},          {"doctor", Command::kDoctor},
-      {"fsck", Command::kFsck},        {"backup", Command::kBackup},
-      {"restore", Command::kRestore},  {"delete", Command::kDelete},
-      {"undelete", Command::kUndelete}};
+      {"help", Command::kHelp},         {"--help", Command::kHelp},
+      {"run", Command::kRun},           {"plan", Command::kPlan},
+      {"report", Command::kReport},     {"tree", Command::kTree},
+      {"sql", Command::kSql},           {"recordings", Command::kRecordings},
+      {"probes", Command::kProbes},     {"ps", Command::kPs},
+      {"tail", Command::kTail},         {"up", Command::kUp},
+      {"mcp", Command::kMcp},           {"doctor", Command::kDoctor},
+      {"fsck", Command::kFsck},         {"backup", Command::kBackup},
+      {"restore", Command::kRestore},   {"delete", Command::kDelete},
+      {"undelete", Command::kUndelete}, {"attach", Command::kAttach}};
   return *commands;
 }
 
@@ -63,6 +64,15 @@ absl::Status ParseMinDuration(absl::string_view value, CommandLine& line) {
       line.min_duration > kMaxMinDuration) {
     return absl::InvalidArgumentError(absl::StrCat(
         "--min_duration=", value, ": use a time with its unit, such as 500ns or 1us, up to 1h"));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ParseDuration(absl::string_view value, CommandLine& line) {
+  if (!absl::ParseDuration(value, &line.duration) || line.duration <= absl::ZeroDuration() ||
+      line.duration > kMaxDuration) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--duration=", value, ": use a time with its unit, such as 10s or 5m"));
   }
   return absl::OkStatus();
 }
@@ -118,6 +128,7 @@ std::map<std::string, Setter> Setters(CommandLine& line) {
           {"--clock", [&line](absl::string_view value) { return ParseClock(value, line); }},
           {"--min_duration",
            [&line](absl::string_view value) { return ParseMinDuration(value, line); }},
+          {"--duration", [&line](absl::string_view value) { return ParseDuration(value, line); }},
           {"--filter_depth",
            [&line](absl::string_view value) {
              return ParseNumber("--filter_depth", value, kMaxFilterDepth, line.filter_depth);
@@ -160,6 +171,14 @@ absl::Status TakePositional(const std::vector<std::string>& words, CommandLine& 
         return absl::InvalidArgumentError(absl::StrCat(name, ": no program; use: flightrec ", name,
                                                        " [-f PATTERN] -- PROGRAM ARGUMENTS..."));
       }
+      break;
+    case Command::kAttach:
+      if (words.empty() || !absl::SimpleAtoi(words[0], &line.pid) || line.pid <= 0) {
+        return absl::InvalidArgumentError(
+            absl::StrCat("attach: ", words.empty() ? "no pid" : words[0],
+                         "; use: flightrec attach [-f PATTERN] PID"));
+      }
+      used = 1;
       break;
     case Command::kSql:
       if (words.size() == 1) line.statement = words[0];
@@ -221,7 +240,7 @@ absl::StatusOr<Command> FindCommand(const std::string& word) {
   if (found != Commands().end()) return found->second;
   return absl::InvalidArgumentError(
       absl::StrCat("'", word,
-                   "' is not a command; there are run, plan, report, "
+                   "' is not a command; there are run, attach, plan, report, "
                    "tree, sql, recordings, tail, probes, ps, doctor, delete, undelete, "
                    "fsck, backup, restore, up, mcp and help"));
 }
@@ -289,6 +308,7 @@ std::string HelpText() {
   return R"(flightrec records every call of an unmodified program and answers questions about them.
 
   flightrec run [-f PATTERN] -- PROGRAM ARGS...   record a program (all its functions, or those named)
+  flightrec attach [-f PATTERN] PID               record a process that runs already, until Ctrl-C; it goes on as before
   flightrec plan [-f PATTERN] -- PROGRAM          what that would hook, how, what not and why; runs nothing
   flightrec report [RECORDING]                    where the time went, by function
   flightrec tree [RECORDING]                      where the time went, by calling context
@@ -316,6 +336,7 @@ RECORDING is @latest (the default) or an id from `flightrec recordings`.
   --min_duration=1us       leave out calls shorter than this; like the next two: left out calls are counted
   --filter_depth=N         leave out calls with N recorded calls around them
   --thread=GLOB            leave out threads with other names; may be repeated
+  --duration=10s           attach: how long to record
   --add=PATTERN, --remove=PATTERN   functions to hook from now on, or no longer; may be repeated
   --trap_short_functions   hook functions too short for a jump by a trap: not possible yet, refused
   --output=table|tsv|json  how answers are printed

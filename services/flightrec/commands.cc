@@ -11,6 +11,7 @@
 #include "absl/strings/match.h"
 #include "common/rpc/shutdown_signal.h"
 #include "services/flightrec/all_in_one.h"
+#include "services/flightrec/attach_command.h"
 #include "services/flightrec/connection.h"
 #include "services/flightrec/doctor.h"
 #include "services/flightrec/doctor_facts.h"
@@ -51,6 +52,13 @@ int ExecuteRun(const CommandLine& line, log::Logger* logger, metrics::Registry* 
   absl::StatusOr<int> exit_code = Run(**connection, line);
   if (!exit_code.ok()) return Fail(exit_code.status(), ExitCodeOfRun(exit_code.status()));
   return *exit_code;
+}
+
+int ExecuteAttach(const CommandLine& line, log::Logger* logger, metrics::Registry* registry) {
+  auto connection = Connection::Open(line, Connection::Need::kCapture, logger, registry);
+  if (!connection.ok()) return Fail(connection.status(), kExitFailure);
+  const absl::Status attached = Attach(**connection, line);
+  return attached.ok() ? 0 : Fail(attached, kExitFailure);
 }
 
 int Print(const View& view, OutputFormat format) {
@@ -217,6 +225,8 @@ int Execute(const CommandLine& line, log::Logger* logger, metrics::Registry* reg
       return 0;
     case Command::kRun:
       return ExecuteRun(line, logger, registry);
+    case Command::kAttach:
+      return ExecuteAttach(line, logger, registry);
     case Command::kPlan:
       return ExecutePlan(line, logger, registry);
     case Command::kTail:

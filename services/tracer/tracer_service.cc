@@ -41,7 +41,7 @@ absl::Status RefuseTraps(const capture::v1::ProbeSelection& probes) {
       "out, functions too short for a jump are listed as TOO_SHORT");
 }
 
-absl::Status ReadFilter(const capture::v1::CallFilter& filter, LaunchSpec& spec) {
+absl::Status ReadFilter(const capture::v1::CallFilter& filter, RecordingSpec& spec) {
   constexpr size_t kLongest = agent::kMaxThreadGlobBytes - 1;
   spec.min_duration = absl::Seconds(filter.min_duration().seconds()) +
                       absl::Nanoseconds(filter.min_duration().nanos());
@@ -66,7 +66,7 @@ absl::Status ReadFilter(const capture::v1::CallFilter& filter, LaunchSpec& spec)
   return absl::OkStatus();
 }
 
-absl::Status ReadClockMode(capture::v1::ClockMode mode, LaunchSpec& spec) {
+absl::Status ReadClockMode(capture::v1::ClockMode mode, RecordingSpec& spec) {
   if (!capture::v1::ClockMode_IsValid(mode)) {
     return rpc::InvalidField("clock_mode", absl::StrCat(static_cast<int>(mode),
                                                         ": use CLOCK_MODE_EXACT or "
@@ -76,35 +76,55 @@ absl::Status ReadClockMode(capture::v1::ClockMode mode, LaunchSpec& spec) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<LaunchSpec> ToSpec(const capture::v1::LaunchRequest& request,
-                                  const lane::LaneLimits& defaults) {
+absl::Status ReadLimits(const capture::v1::LaneLimits& limits, RecordingSpec& spec) {
+  if (limits.threads() != 0) spec.limits.threads = limits.threads();
+  if (limits.depth() != 0) spec.limits.shadow_entries = limits.depth();
+  if (limits.lane_bytes() > UINT32_MAX) {
+    return rpc::InvalidField("limits.lane_bytes",
+                             absl::StrCat(limits.lane_bytes(), " is beyond 4 GiB"));
+  }
+  if (limits.lane_bytes() != 0) spec.limits.ring_bytes = static_cast<uint32_t>(limits.lane_bytes());
+  return absl::OkStatus();
+}
+
+// What LaunchRequest and AttachRequest have in common.
+template <typename Request>
+absl::Status ReadRequest(const Request& request, const lane::LaneLimits& defaults,
+                         RecordingSpec& spec) {
   if (absl::Status refused = RefuseTraps(request.probes()); !refused.ok()) return refused;
-  LaunchSpec spec;
-  spec.command = Strings(request.command());
-  spec.environment = Strings(request.environment());
-  spec.working_directory = request.working_directory();
   spec.patterns = Strings(request.probes().patterns());
   spec.limits = defaults;
-  if (request.limits().threads() != 0) spec.limits.threads = request.limits().threads();
-  if (request.limits().depth() != 0) spec.limits.shadow_entries = request.limits().depth();
-  if (request.limits().lane_bytes() != 0) {
-    if (request.limits().lane_bytes() > UINT32_MAX) {
-      return rpc::InvalidField("limits.lane_bytes",
-                               absl::StrCat(request.limits().lane_bytes(), " is beyond 4 GiB"));
-    }
-    spec.limits.ring_bytes = static_cast<uint32_t>(request.limits().lane_bytes());
-  }
   for (const auto& label : request.labels()) spec.labels.emplace_back(label.first, label.second);
-  if (request.command().empty())
-    return rpc::InvalidField("command", "is empty: name the program to start");
   if (!request.recording_id().empty()) {
     absl::StatusOr<ids::Ulid> recording = ids::Ulid::Parse(request.recording_id());
     if (!recording.ok()) return rpc::InvalidField("recording_id", recording.status().message());
     spec.recording = *recording;
   }
-  absl::Status read = ReadFilter(request.filter(), spec);
+  absl::Status read = ReadLimits(request.limits(), spec);
+  if (read.ok()) read = ReadFilter(request.filter(), spec);
   if (read.ok()) read = ReadClockMode(request.clock_mode(), spec);
-  if (!read.ok()) return read;
+  return read;
+}
+
+absl::StatusOr<LaunchSpec> ToSpec(const capture::v1::LaunchRequest& request,
+                                  const lane::LaneLimits& defaults) {
+  LaunchSpec spec;
+  if (absl::Status read = ReadRequest(request, defaults, spec); !read.ok()) return read;
+  spec.command = Strings(request.command());
+  spec.environment = Strings(request.environment());
+  spec.working_directory = request.working_directory();
+  if (request.command().empty())
+    return rpc::InvalidField("command", "is empty: name the program to start");
+  return spec;
+}
+
+absl::StatusOr<AttachSpec> ToSpec(const capture::v1::AttachRequest& request,
+                                  const lane::LaneLimits& defaults) {
+  AttachSpec spec;
+  if (absl::Status read = ReadRequest(request, defaults, spec); !read.ok()) return read;
+  spec.pid = request.pid();
+  if (spec.pid <= 0)
+    return rpc::InvalidField("pid", absl::StrCat(spec.pid, ": use the number of a process"));
   return spec;
 }
 
@@ -172,9 +192,15 @@ grpc::Status TracerService::Launch(grpc::ServerContext*, const capture::v1::Laun
   return grpc::Status::OK;
 }
 
-grpc::Status TracerService::Attach(grpc::ServerContext*, const capture::v1::AttachRequest*,
-                                   capture::v1::AttachResponse*) {
-  return rpc::ToGrpcStatus(rpc::NotBuiltYet("CaptureService.Attach"));
+grpc::Status TracerService::Attach(grpc::ServerContext*, const capture::v1::AttachRequest* request,
+                                   capture::v1::AttachResponse* response) {
+  absl::StatusOr<AttachSpec> spec = ToSpec(*request, default_limits_);
+  if (!spec.ok()) return rpc::ToGrpcStatus(spec.status());
+  absl::StatusOr<CaptureState> state = recorder_->Attach(*spec);
+  if (!state.ok()) return rpc::ToGrpcStatus(state.status());
+  *response->mutable_recording() = std::move(state->recording);
+  *response->mutable_process() = std::move(state->processes.front());
+  return grpc::Status::OK;
 }
 
 grpc::Status TracerService::UpdateProbes(grpc::ServerContext*,

@@ -30,7 +30,7 @@ class RemoteProcess {
   using LiveCall = std::function<absl::StatusOr<uint64_t>(const char* what, int64_t number,
                                                           const std::vector<uint64_t>& arguments)>;
 
-  // `pid` is stopped under the calling thread.
+  // `pid` is stopped under the calling thread, or runs: then SetRunning comes next.
   static absl::StatusOr<std::unique_ptr<RemoteProcess>> Adopt(pid_t pid);
   ~RemoteProcess();
   RemoteProcess(const RemoteProcess&) = delete;
@@ -54,7 +54,9 @@ class RemoteProcess {
 
   // Signals that came meanwhile are delivered. The process runs on.
   absl::Status Detach();
-  // How SystemCall works from Detach on.
+  // In place of Detach, for a process that this thread has not started.
+  void SetRunning() { detached_ = true; }
+  // How SystemCall works from then on.
   void SetLiveCalls(LiveCall call) { live_call_ = std::move(call); }
 
   pid_t pid() const { return pid_; }

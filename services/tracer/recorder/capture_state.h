@@ -3,6 +3,8 @@
 #ifndef SERVICES_TRACER_RECORDER_CAPTURE_STATE_H_
 #define SERVICES_TRACER_RECORDER_CAPTURE_STATE_H_
 
+#include <sys/types.h>
+
 #include <cstdint>
 #include <string>
 #include <utility>
@@ -15,13 +17,8 @@
 
 namespace flightrec::tracer {
 
-// A program to record.
-struct LaunchSpec {
-  std::vector<std::string> command;
-  // NAME=VALUE; empty: that of the tracer.
-  std::vector<std::string> environment;
-  // Empty: that of the tracer.
-  std::string working_directory;
+// What to record of a program.
+struct RecordingSpec {
   // Empty: all functions of the main executable.
   std::vector<std::string> patterns;
   // All zero: the recorder makes one.
@@ -33,6 +30,20 @@ struct LaunchSpec {
   std::vector<std::string> thread_names;
   bool coarse_clock = false;
   std::vector<std::pair<std::string, std::string>> labels;
+};
+
+// A program to start.
+struct LaunchSpec : RecordingSpec {
+  std::vector<std::string> command;
+  // NAME=VALUE; empty: that of the tracer.
+  std::vector<std::string> environment;
+  // Empty: that of the tracer.
+  std::string working_directory;
+};
+
+// A program that runs already.
+struct AttachSpec : RecordingSpec {
+  pid_t pid = 0;
 };
 
 // What is hooked after a change.

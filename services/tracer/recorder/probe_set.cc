@@ -6,7 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "services/tracer/symbols/module_reader.h"
+#include "services/tracer/target/mapped_modules.h"
 
 namespace flightrec::tracer {
 namespace {
@@ -16,7 +16,7 @@ absl::StatusOr<std::shared_ptr<const symbols::Module>> ReadProgram(
     absl::Span<const target::MappedModule> modules) {
   for (const target::MappedModule& mapped : modules) {
     if (!mapped.is_main_executable) continue;
-    absl::StatusOr<symbols::Module> module = symbols::ReadModule(mapped.path);
+    absl::StatusOr<symbols::Module> module = target::ReadMappedModule(mapped);
     if (!module.ok()) return module.status();
     return std::make_shared<const symbols::Module>(*std::move(module));
   }

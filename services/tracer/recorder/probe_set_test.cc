@@ -17,8 +17,8 @@ using ::testing::HasSubstr;
 constexpr char kProgram[] = "tests/targets/cold_parts";
 
 absl::Status Add(ProbeSet& probes, const std::string& pattern) {
-  absl::StatusOr<ProbeChange> change =
-      probes.PlanUpdate({{kProgram, /*base=*/0, /*is_main_executable=*/true}}, {pattern}, {});
+  absl::StatusOr<ProbeChange> change = probes.PlanUpdate(
+      {{kProgram, /*base=*/0, /*is_main_executable=*/true, /*end=*/0, /*file=*/""}}, {pattern}, {});
   if (!change.ok()) return change.status();
   probes.Remember({pattern}, {});
   return absl::OkStatus();

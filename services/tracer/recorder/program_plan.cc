@@ -7,8 +7,8 @@
 #include "absl/strings/strip.h"
 #include "services/tracer/patch/planner.h"
 #include "services/tracer/recorder/probe_plan.h"
-#include "services/tracer/symbols/module_reader.h"
 #include "services/tracer/symbols/source_lines.h"
+#include "services/tracer/target/mapped_modules.h"
 
 namespace flightrec::tracer {
 namespace {
@@ -31,7 +31,7 @@ absl::StatusOr<std::vector<WantedModule>> ReadWanted(absl::Span<const target::Ma
     one.mapped = &mapped;
     one.module = program;
     if (!mapped.is_main_executable) {
-      absl::StatusOr<symbols::Module> module = symbols::ReadModule(mapped.path);
+      absl::StatusOr<symbols::Module> module = target::ReadMappedModule(mapped);
       if (!module.ok()) return module.status();
       one.module = std::make_shared<const symbols::Module>(*std::move(module));
     }

@@ -22,8 +22,9 @@ absl::StatusOr<ProgramPlan> PlanColdParts(const std::vector<std::string>& patter
   if (!pattern.ok()) return pattern.status();
   absl::StatusOr<symbols::Module> program = symbols::ReadModule(kColdParts);
   if (!program.ok()) return program.status();
-  return PlanProgram({{kColdParts, /*base=*/0, /*is_main_executable=*/true}},
-                     std::make_shared<const symbols::Module>(*std::move(program)), *pattern);
+  return PlanProgram(
+      {{kColdParts, /*base=*/0, /*is_main_executable=*/true, /*end=*/0, /*file=*/""}},
+      std::make_shared<const symbols::Module>(*std::move(program)), *pattern);
 }
 
 TEST(ProgramPlan, program_with_cold_parts__then_they_are_refused_by_name_and_not_hooked) {

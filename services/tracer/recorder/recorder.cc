@@ -31,13 +31,28 @@ void Recorder::StopAll() {
 }
 
 absl::StatusOr<CaptureState> Recorder::Launch(const LaunchSpec& spec) {
-  LaunchSpec named = spec;
-  if (named.recording == ids::Ulid()) named.recording = environment_.ulids->Generate();
-  const std::string name = ids::RecordingResourceName(named.recording);
+  return Begin(spec.recording, [&](const ids::Ulid& recording) {
+    LaunchSpec named = spec;
+    named.recording = recording;
+    return RecordingRun::Launch(environment_, named);
+  });
+}
+
+absl::StatusOr<CaptureState> Recorder::Attach(const AttachSpec& spec) {
+  return Begin(spec.recording, [&](const ids::Ulid& recording) {
+    AttachSpec named = spec;
+    named.recording = recording;
+    return RecordingRun::Attach(environment_, named);
+  });
+}
+
+absl::StatusOr<CaptureState> Recorder::Begin(ids::Ulid recording, const Start& start) {
+  if (recording == ids::Ulid()) recording = environment_.ulids->Generate();
+  const std::string name = ids::RecordingResourceName(recording);
   {
     absl::MutexLock lock(&mutex_);
     if (stopped_)
-      return absl::UnavailableError("the tracer is shutting down: launch again when it is back");
+      return absl::UnavailableError("the tracer is shutting down: try again when it is back");
     size_t running = 0;
     for (const auto& run : runs_)
       running += run.second == nullptr || !run.second->Finished() ? 1 : 0;
@@ -52,7 +67,7 @@ absl::StatusOr<CaptureState> Recorder::Launch(const LaunchSpec& spec) {
           absl::StrCat(name, " exists already: leave recording_id empty or make a new ULID"));
     }
   }
-  absl::StatusOr<std::shared_ptr<RecordingRun>> run = RecordingRun::Start(environment_, named);
+  absl::StatusOr<std::shared_ptr<RecordingRun>> run = start(recording);
   absl::MutexLock lock(&mutex_);
   if (!run.ok()) {
     runs_.erase(name);

@@ -1,11 +1,12 @@
-// Makes recordings: starts programs with hooks, sees that what their lanes hold goes to the
-// backend, and knows the state of every recording of this tracer. Thread-safe. Knows no gRPC: the
-// stream to the backend is tracer/ingest's.
+// Makes recordings: starts programs with hooks or hooks running ones, sees that what their lanes
+// hold goes to the backend, and knows the state of every recording of this tracer. Thread-safe.
+// Knows no gRPC: the stream to the backend is tracer/ingest's.
 
 #ifndef SERVICES_TRACER_RECORDER_RECORDER_H_
 #define SERVICES_TRACER_RECORDER_RECORDER_H_
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -18,6 +19,7 @@
 #include "absl/time/time.h"
 #include "common/ids/ulid.h"
 #include "services/tracer/recorder/capture_state.h"
+#include "services/tracer/recorder/recording_environment.h"
 #include "services/tracer/recorder/recording_run.h"
 
 namespace flightrec::tracer {
@@ -40,6 +42,9 @@ class Recorder {
   // limit; nothing was run then. ALREADY_EXISTS when the recording id is taken, RESOURCE_EXHAUSTED
   // beyond kMaxRunningRecordings.
   absl::StatusOr<CaptureState> Launch(const LaunchSpec& spec);
+  // Blocks until calls are recorded. NOT_FOUND: there is no such process. FAILED_PRECONDITION,
+  // PERMISSION_DENIED: why it cannot be hooked; it runs on as it was. The others as for Launch.
+  absl::StatusOr<CaptureState> Attach(const AttachSpec& spec);
 
   // Waits until it has ended or `timeout` has passed. Takes a resource name; NOT_FOUND names what
   // is known.
@@ -56,6 +61,11 @@ class Recorder {
   std::vector<CaptureState> List();
 
  private:
+  using Start =
+      std::function<absl::StatusOr<std::shared_ptr<RecordingRun>>(const ids::Ulid& recording)>;
+
+  // `recording` is what the caller asked for.
+  absl::StatusOr<CaptureState> Begin(ids::Ulid recording, const Start& start);
   absl::StatusOr<std::shared_ptr<RecordingRun>> Find(absl::string_view recording);
   void ForgetOldest() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 

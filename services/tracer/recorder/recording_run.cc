@@ -12,8 +12,6 @@
 #include "common/ids/entity_id.h"
 #include "common/ids/resource_name.h"
 #include "services/tracer/recorder/completeness.h"
-#include "services/tracer/symbols/module_reader.h"
-#include "services/tracer/target/program.h"
 #include "services/tracer/target/thread_filter.h"
 #include "services/tracer/target/thread_ids.h"
 #include "services/tracer/target/thread_watch.h"
@@ -29,10 +27,7 @@ constexpr absl::Duration kTerminationGrace = absl::Seconds(10);
 constexpr int kSignalBase = 128;
 // Functions in one message: well below the 1 MiB a message may have.
 constexpr size_t kFunctionsPerTable = 1000;
-// Functions that can be hooked after the launch. Their counters take 8 bytes of address space each
-// and thread, memory only when hooked.
-constexpr uint32_t kSpareFunctions = 65536;
-constexpr size_t kMaxLibraryNotes = 20;
+constexpr size_t kMaxNotes = 20;
 constexpr const char* kNotHooked = "functions of libraries loaded later are not hooked";
 constexpr const char* kNotAnswered = "an unwinder loaded later may not cross hooked functions";
 
@@ -57,82 +52,63 @@ static_assert(static_cast<int>(RecordingState::kFailed) + 1 == trace::v1::RECORD
 
 }  // namespace
 
-absl::StatusOr<std::shared_ptr<RecordingRun>> RecordingRun::Start(
+absl::StatusOr<std::shared_ptr<RecordingRun>> RecordingRun::Launch(
     const RecordingEnvironment& environment, const LaunchSpec& spec) {
+  absl::StatusOr<RecordedProgram> program = LaunchProgram(environment, spec);
+  if (!program.ok()) return program.status();
+  return Begin(environment, spec, *std::move(program));
+}
+
+absl::StatusOr<std::shared_ptr<RecordingRun>> RecordingRun::Attach(
+    const RecordingEnvironment& environment, const AttachSpec& spec) {
+  absl::StatusOr<RecordedProgram> program = AttachProgram(environment, spec);
+  if (!program.ok()) return program.status();
+  return Begin(environment, spec, *std::move(program));
+}
+
+std::shared_ptr<RecordingRun> RecordingRun::Begin(const RecordingEnvironment& environment,
+                                                  const RecordingSpec& spec,
+                                                  RecordedProgram program) {
   std::shared_ptr<RecordingRun> run(new RecordingRun(environment, spec));
-  absl::Status launched = run->Launch(spec);
-  if (!launched.ok()) return launched;
+  run->Adopt(std::move(program));
   run->Describe(spec);
   run->StartDrain();
   run->thread_ = std::thread([raw = run.get()] { raw->Run(); });
   return run;
 }
 
-RecordingRun::RecordingRun(const RecordingEnvironment& environment, const LaunchSpec& spec)
+RecordingRun::RecordingRun(const RecordingEnvironment& environment, const RecordingSpec& spec)
     : environment_(environment),
       id_(spec.recording),
-      name_(ids::RecordingResourceName(spec.recording)) {}
+      name_(ids::RecordingResourceName(spec.recording)),
+      thread_names_(spec.thread_names) {}
 
 RecordingRun::~RecordingRun() {
   RequestStop(/*terminate_program=*/false);
   if (thread_.joinable()) thread_.join();
 }
 
-absl::Status RecordingRun::Launch(const LaunchSpec& spec) {
-  const std::vector<std::string> everything = {"*"};
-  absl::StatusOr<pattern::FunctionPattern> pattern =
-      pattern::FunctionPattern::Parse(spec.patterns.empty() ? everything : spec.patterns);
-  if (!pattern.ok()) return pattern.status();
-  target::LaunchOptions options;
-  options.env = spec.environment.empty() ? target::OwnEnvironment() : spec.environment;
-  options.cwd = spec.working_directory;
-  absl::StatusOr<std::string> path =
-      target::ResolveProgram(spec.command.front(), options.cwd, options.env);
-  if (!path.ok()) return path.status();
-  options.program = *path;
-  options.argv = spec.command;
-  options.inherited = environment_.inherited_descriptors;
-  options.lane_directory = environment_.lane_directory;
-  options.limits = spec.limits;
-  options.limits.spare_functions = kSpareFunctions;
-  options.watch_libraries = pattern->WantsLibraries();
-  options.filter = {
-      clock::ToTicks(environment_.calibration, absl::ToInt64Nanoseconds(spec.min_duration)),
-      spec.max_depth, spec.thread_names};
-  if (spec.coarse_clock) options.coarse_clock = environment_.coarse_clock;
-  thread_names_ = spec.thread_names;
-  absl::StatusOr<symbols::Module> module = symbols::ReadModule(*path);
-  if (!module.ok()) return module.status();
-  options.module = std::make_shared<const symbols::Module>(*std::move(module));
-  options.plan = [this, &pattern,
-                  module = options.module](const std::vector<target::MappedModule>& modules)
-      -> absl::StatusOr<std::vector<target::ModuleHooks>> {
-    absl::StatusOr<ProgramPlan> plan = PlanProgram(modules, module, *pattern);
-    if (!plan.ok()) return plan.status();
-    probes_.Start(*pattern, *plan);
-    absl::MutexLock lock(&probes_mutex_);
-    modules_ = modules;
-    return std::move(plan->modules);
-  };
-  absl::StatusOr<std::unique_ptr<target::TracedProcess>> program =
-      target::TracedProcess::Launch(std::move(options));
-  if (!program.ok()) return program.status();
-  program_ = *std::move(program);
+void RecordingRun::Adopt(RecordedProgram program) {
+  program_ = std::move(program.process);
+  launched_ = program.launched;
+  absl::MutexLock probes(&probes_mutex_);
   absl::MutexLock lock(&mutex_);
+  probes_.Start(std::move(program.pattern), program.plan);
+  modules_ = std::move(program.modules);
   failures_ = program_->failures();
   functions_hooked_ = probes_.functions().size() - failures_.size();
-  process_.set_executable(*path);
-  return absl::OkStatus();
+  process_.set_executable(program.executable);
+  SetTimestamp(program.start, process_.mutable_start_time());
+  *recording_.mutable_command() = {program.command.begin(), program.command.end()};
 }
 
-void RecordingRun::Describe(const LaunchSpec& spec) {
+void RecordingRun::Describe(const RecordingSpec& spec) {
   const lane::ProcessIdentity& identity = program_->identity();
   process_id_ = ids::ComputeProcessId(identity.boot_id, identity.pid, identity.start_ticks);
   const absl::Time now = environment_.clock->Now();
   absl::MutexLock lock(&mutex_);
   recording_.set_name(name_);
   SetTimestamp(now, recording_.mutable_start_time());
-  *recording_.mutable_command() = {spec.command.begin(), spec.command.end()};
   *recording_.mutable_patterns() = {spec.patterns.begin(), spec.patterns.end()};
   for (const auto& label : spec.labels) (*recording_.mutable_labels())[label.first] = label.second;
   process_.set_name(ids::ProcessResourceName(id_, process_id_));
@@ -140,7 +116,6 @@ void RecordingRun::Describe(const LaunchSpec& spec) {
   process_.set_pid(program_->pid());
   *process_.mutable_command() = recording_.command();
   process_.set_host(environment_.host);
-  SetTimestamp(now, process_.mutable_start_time());
   trace::v1::Calibration* calibration = process_.mutable_calibration();
   calibration->set_ref_ticks(environment_.calibration.ref_ticks);
   calibration->set_ref_epoch_ns(environment_.calibration.ref_epoch_ns);
@@ -206,9 +181,9 @@ void RecordingRun::WatchLibraries() {
 
 void RecordingRun::NoteLibraries(const char* what, const absl::Status& why) {
   const std::string note = absl::StrCat(what, ": ", why.message());
-  if (std::count(library_notes_.begin(), library_notes_.end(), note) == 0 &&
-      library_notes_.size() < kMaxLibraryNotes)
-    library_notes_.push_back(note);
+  if (std::count(notes_.begin(), notes_.end(), note) == 0 &&
+      notes_.size() < kMaxNotes)
+    notes_.push_back(note);
 }
 
 void RecordingRun::LibrariesChanged(const absl::Status& unwinders) {
@@ -390,23 +365,13 @@ void RecordingRun::Finish(const absl::optional<target::Outcome>& outcome) {
     absl::MutexLock lock(&mutex_);
     Advance(RecordingState::kDraining);
   }
+  program_is_clean_ = outcome.has_value();
+  if (!program_is_clean_) Detach();
   drain_->Finish();
   {
     absl::MutexLock lock(&mutex_);
     SetTimestamp(end, recording_.mutable_end_time());
-    if (outcome.has_value()) {
-      trace::v1::Outcome* proto = process_.mutable_outcome();
-      if (outcome->replaced_by_exec) {
-        proto->set_replaced_by_exec(true);
-        proto->set_exit_status_after_exec(outcome->signaled ? kSignalBase + outcome->signal
-                                                            : outcome->exit_code);
-      } else if (outcome->signaled) {
-        proto->set_signal(outcome->signal);
-      } else {
-        proto->set_exit_code(outcome->exit_code);
-      }
-      SetTimestamp(end, proto->mutable_end_time());
-    }
+    if (outcome.has_value()) DescribeOutcome(*outcome, end);
     // In the order of the stream it comes last, so that it is durable only when everything is.
     recording_.set_state(trace::v1::RECORDING_STATE_SEALED);
     UpdateCompleteness();
@@ -414,7 +379,7 @@ void RecordingRun::Finish(const absl::optional<target::Outcome>& outcome) {
     SendRecording();
     // Seen from here it is not sealed before the backend has said so.
     recording_.set_state(trace::v1::RECORDING_STATE_DRAINING);
-    LetGo(/*ended=*/outcome.has_value());
+    LetGo();
   }
   absl::Status durable = environment_.ingest->Flush(environment_.flush_deadline);
   const uint64_t rejected = environment_.ingest->Stats().rejected_items - rejected_before_;
@@ -428,17 +393,50 @@ void RecordingRun::Finish(const absl::optional<target::Outcome>& outcome) {
   Advance(durable.ok() ? RecordingState::kSealed : RecordingState::kFailed);
 }
 
-void RecordingRun::LetGo(bool ended) {
+void RecordingRun::Detach() {
+  const absl::StatusOr<target::Removal> removal = program_->Detach();
+  program_is_clean_ = removal.ok() && removal->left.empty();
+  if (program_is_clean_) {
+    environment_.logger->Info("detached",
+                              {{"recording", name_},
+                               {"pid", program_->pid()},
+                               {"stopped_us", absl::ToInt64Microseconds(removal->stopped)}});
+    return;
+  }
+  const std::string why = removal.ok() ? removal->left : std::string(removal.status().message());
+  environment_.logger->Error("not_detached",
+                             {{"recording", name_}, {"pid", program_->pid()}, {"error", why}});
+  absl::MutexLock lock(&mutex_);
+  notes_.push_back(absl::StrCat(removal.ok() ? "memory of the tracer is still in process "
+                                             : "hooks that record nothing are still in process ",
+                                program_->pid(), ": ", why));
+}
+
+void RecordingRun::DescribeOutcome(const target::Outcome& outcome, absl::Time end) {
+  trace::v1::Outcome* proto = process_.mutable_outcome();
+  SetTimestamp(end, proto->mutable_end_time());
+  if (outcome.replaced_by_exec) {
+    proto->set_replaced_by_exec(true);
+    if (outcome.unknown) return;
+    proto->set_exit_status_after_exec(outcome.signaled ? kSignalBase + outcome.signal
+                                                       : outcome.exit_code);
+  } else if (outcome.signaled) {
+    proto->set_signal(outcome.signal);
+  } else if (!outcome.unknown) {
+    proto->set_exit_code(outcome.exit_code);
+  }
+}
+
+void RecordingRun::LetGo() {
   calls_ = drain_->Totals().calls;
   drain_.reset();
   reader_.reset();
   probes_ = ProbeSet();
-  if (ended) {
+  if (program_is_clean_) {
     program_.reset();
     return;
   }
-  // The program runs on. What waits for it stays until this process ends; its lane needs no name
-  // any more.
+  // What waits for the program stays until this process ends; its lane needs no name any more.
   unlink(program_->lane().path().c_str());
   program_->StopClock();
   program_.release();
@@ -459,7 +457,7 @@ void RecordingRun::UpdateCompleteness() {
   const std::vector<trace::v1::Refusal> refusals = probes_.refusals();
   *completeness.mutable_refusals() = {refusals.begin(), refusals.end()};
   for (const std::string& note : probes_.Notes()) completeness.add_notes(note);
-  for (const std::string& note : library_notes_) completeness.add_notes(note);
+  for (const std::string& note : notes_) completeness.add_notes(note);
   if (const uint32_t missed = program_->missed_library_changes(); missed > 0) {
     completeness.add_notes(absl::StrCat(
         missed, " times the program loaded libraries and did not wait until they were hooked"));
@@ -501,6 +499,7 @@ void RecordingRun::RequestStop(bool terminate_program) {
   absl::MutexLock lock(&mutex_);
   if (life_.ended() || program_ == nullptr) return;
   // A program that has just ended cannot be sent anything, and need not.
+  terminate_program = terminate_program && launched_;
   if (terminate_program) {
     program_->Signal(SIGTERM).IgnoreError();
     kill_at_ = std::min(kill_at_, environment_.clock->Monotonic() + kTerminationGrace);

@@ -14,51 +14,35 @@
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
-#include "common/clock/calibration.h"
-#include "common/clock/clock.h"
 #include "common/ids/ulid.h"
-#include "common/log/logger.h"
 #include "services/tracer/drain/drain_loop.h"
 #include "services/tracer/drain/drain_sink.h"
-#include "services/tracer/ingest/ingest_client.h"
-#include "services/tracer/lane/clock_publisher.h"
 #include "services/tracer/lane/lane_reader.h"
 #include "services/tracer/recorder/capture_state.h"
 #include "services/tracer/recorder/probe_set.h"
+#include "services/tracer/recorder/recorded_program.h"
+#include "services/tracer/recorder/recording_environment.h"
 #include "services/tracer/recorder/recording_state.h"
 #include "services/tracer/target/traced_process.h"
 
 namespace flightrec::tracer {
 
-// What all recordings of a tracer share. Pointers outlive the recordings.
-struct RecordingEnvironment {
-  // Exists, on tmpfs.
-  std::string lane_directory;
-  std::string host;
-  // Descriptors above 2 that programs get.
-  std::vector<int> inherited_descriptors;
-  absl::Duration flush_deadline;
-  clock::Calibration calibration;
-  clock::Clock* clock;
-  lane::ClockPublisher* coarse_clock;
-  ids::UlidGenerator* ulids;
-  ingest::IngestClient* ingest;
-  log::Logger* logger;
-};
-
 class RecordingRun final : private drain::DrainSink {
  public:
   // Returns when the program is about to run; on an error nothing of it has run, except
   // initialisers of libraries.
-  static absl::StatusOr<std::shared_ptr<RecordingRun>> Start(
+  static absl::StatusOr<std::shared_ptr<RecordingRun>> Launch(
       const RecordingEnvironment& environment, const LaunchSpec& spec);
+  // Returns when calls are recorded; on an error the program runs on as it was.
+  static absl::StatusOr<std::shared_ptr<RecordingRun>> Attach(
+      const RecordingEnvironment& environment, const AttachSpec& spec);
   // As RequestStop without termination, then waits for the end of the recording.
   ~RecordingRun() override;
 
   CaptureState State();
   void AwaitEnd(absl::Duration timeout);
-  // Ends the recording soon. The program is sent SIGTERM, or left to run on with hooks that record
-  // nothing.
+  // Ends the recording soon. A launched program is sent SIGTERM when asked for; any other runs on
+  // without hooks.
   void RequestStop(bool terminate_program);
   // Hooks functions in addition and takes hooks out, while the program runs. Errors are those of
   // ProbeSet::PlanUpdate and TracedProcess::ChangeHooks; FAILED_PRECONDITION also when the
@@ -69,14 +53,16 @@ class RecordingRun final : private drain::DrainSink {
   bool Finished();
 
  private:
-  RecordingRun(const RecordingEnvironment& environment, const LaunchSpec& spec);
+  RecordingRun(const RecordingEnvironment& environment, const RecordingSpec& spec);
+  static std::shared_ptr<RecordingRun> Begin(const RecordingEnvironment& environment,
+                                             const RecordingSpec& spec, RecordedProgram program);
 
   // drain::DrainSink, from the drain's thread.
   void OnThread(const drain::DrainedThread& thread) override;
   bool OnChunk(drain::EncodedChunk chunk) override;
   void OnFinalChunk(drain::EncodedChunk chunk) override;
 
-  absl::Status Launch(const LaunchSpec& spec);
+  void Adopt(RecordedProgram program);
   // Makes a planned change in the program.
   absl::StatusOr<target::HookChangeResult> Make(const ProbeChange& change)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(probes_mutex_);
@@ -88,14 +74,18 @@ class RecordingRun final : private drain::DrainSink {
   // From when a pattern could select functions of a later library, or if an unwinder may come.
   void WatchLibraries() ABSL_EXCLUSIVE_LOCKS_REQUIRED(probes_mutex_);
   void SendFunctions(absl::Span<const trace::v1::Function> functions);
-  void Describe(const LaunchSpec& spec);
+  void Describe(const RecordingSpec& spec);
   void StartDrain();
   void Run();
   // Nullopt: a stop was requested before it ended.
   absl::optional<target::Outcome> AwaitProgram();
   void Finish(const absl::optional<target::Outcome>& outcome);
+  // Takes the hooks out of a program that runs on.
+  void Detach();
+  void DescribeOutcome(const target::Outcome& outcome, absl::Time end)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Gives back the memory of the lanes: an ended recording stays known for long.
-  void LetGo(bool ended) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void LetGo() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Advance(RecordingState to) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void UpdateCompleteness() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void SendRecording() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -111,6 +101,9 @@ class RecordingRun final : private drain::DrainSink {
   std::unique_ptr<lane::LaneReader> reader_;
   std::unique_ptr<drain::DrainLoop> drain_;
   std::vector<std::string> thread_names_;
+  bool launched_ = false;
+  // Nothing of the tracer is in the program any more, or it has ended.
+  bool program_is_clean_ = false;
   // Items of the whole tracer that the backend had refused before this recording.
   uint64_t rejected_before_ = 0;
 
@@ -126,8 +119,8 @@ class RecordingRun final : private drain::DrainSink {
   ProbeSet probes_;
   size_t functions_hooked_ ABSL_GUARDED_BY(mutex_) = 0;
   std::vector<target::HookFailure> failures_ ABSL_GUARDED_BY(mutex_);
-  // Libraries that could not be hooked, and why.
-  std::vector<std::string> library_notes_ ABSL_GUARDED_BY(mutex_);
+  // Libraries that could not be hooked and what could not be taken out again, and why.
+  std::vector<std::string> notes_ ABSL_GUARDED_BY(mutex_);
   RecordingLife life_ ABSL_GUARDED_BY(mutex_);
   trace::v1::Recording recording_ ABSL_GUARDED_BY(mutex_);
   trace::v1::Process process_ ABSL_GUARDED_BY(mutex_);

@@ -63,6 +63,7 @@ bool IsProfilerName(absl::string_view symbol);
 
 struct Module {
   std::string path;
+  std::string file;                // where it was read, if not at `path`
   std::string debug_file;          // separate debug information that belongs to it, or empty
   std::vector<std::string> notes;  // what was found and not used, a sentence each
   std::string soname;              // DT_SONAME or empty

@@ -135,7 +135,8 @@ SourceLines ReadSourceLines(const Module& module, absl::Span<const uint32_t> fun
   SourceLines result;
   std::vector<EntryLine> entries = Entries(module, functions);
   if (entries.empty()) return result;
-  for (const std::string& path : {module.path, module.debug_file}) {
+  for (const std::string& path :
+       {module.file.empty() ? module.path : module.file, module.debug_file}) {
     if (path.empty()) continue;
     const absl::StatusOr<ElfFile> file = ElfFile::Open(path);
     if (!file.ok()) continue;

@@ -262,6 +262,12 @@ absl::Status HookInstaller::AddNotice(const patch::Site& site, uint64_t load_bia
     // A function that is hooked too comes to the notice from its stub.
     const absl::Status led = LeadToNotice(entry, address, hook->second);
     if (!led.ok()) return led;
+    // The stub's copy is written over: a thread that stands in the original goes on in this one.
+    for (size_t i = 0; i < changes_.size(); ++i) {
+      if (change_hooks_[i] != entry) continue;
+      changes_[i].relocated = relocated;
+      changes_[i].landmarks = original->landmarks;
+    }
   }
   notices_[entry] = address;
   page->insert(page->end(), code.begin(), code.end());
@@ -275,7 +281,28 @@ void HookInstaller::Remove(const absl::flat_hash_set<uint32_t>& function_indexes
   }
 }
 
+const std::vector<TextChange>& HookInstaller::TakePrepared() {
+  for (const TextChange& change : changes_) {
+    const auto end = change.expected.begin() + static_cast<std::ptrdiff_t>(change.bytes.size());
+    const auto [changed, is_new] = changed_.try_emplace(change.address);
+    if (is_new) changed->second.original = {change.expected.begin(), end};
+    changed->second.present = change.bytes;
+  }
+  return changes_;
+}
+
+void HookInstaller::RemoveAll() {
+  changes_.clear();
+  change_hooks_.clear();
+  for (const auto& [address, changed] : changed_) {
+    if (changed.present == changed.original) continue;
+    changes_.push_back({address, changed.present, changed.original, 0, {}});
+    change_hooks_.push_back(0);
+  }
+}
+
 void HookInstaller::Forget(uint64_t low, uint64_t high) {
+  changed_.erase(changed_.lower_bound(low), changed_.lower_bound(high));
   for (auto hook = hooks_.lower_bound(low); hook != hooks_.end() && hook->first < high; ++hook) {
     if (hook->second.live) --live_;
     hook->second.live = false;
@@ -297,6 +324,7 @@ absl::Status HookInstaller::Patch() {
       expected.push_back(changes_[i]);
     }
   }
+  TakePrepared();
   const absl::Status written = WriteText(process_, expected);
   if (written.ok()) Commit(unexpected);
   return written;

@@ -72,15 +72,19 @@ class HookInstaller {
   // The code of [low, high) is not there any more: its hooks are gone, its stubs stay.
   void Forget(uint64_t low, uint64_t high);
 
+  // Prepares to put back every byte that was changed. Nothing else can be prepared afterwards.
+  void RemoveAll();
+
   // Writes all prepared jumps into a process that is stopped in none of the functions; one that
   // differs from the plan is an error before anything is changed. A sled that differs is left as it
   // is, a failure: the program's XRay runtime rewrites its sleds before the entry point when asked.
   absl::Status Patch();
 
-  // For a process that has run: what was prepared. The caller writes it in the stopped process and
-  // says which indexes could not be written.
-  const std::vector<TextChange>& prepared() const { return changes_; }
-  // Returns how many of those are lookups of unwinders.
+  // For a process that has run: what was prepared, remembered as done. The caller writes it in the
+  // stopped process and says which indexes could not be written.
+  const std::vector<TextChange>& TakePrepared();
+  bool has_prepared() const { return !changes_.empty(); }
+  // Returns how many of those are of no hook: notices and lookups of unwinders.
   size_t Commit(absl::Span<const size_t> unwritten);
 
   // Since the last time.
@@ -98,6 +102,11 @@ class HookInstaller {
     std::vector<uint8_t> jump;
     bool sled = false;
     bool live = false;
+  };
+  // Bytes of the program that are others now.
+  struct Changed {
+    std::vector<uint8_t> original;
+    std::vector<uint8_t> present;
   };
   // By site address.
   using Hooks = std::map<uint64_t, Installed>;
@@ -128,6 +137,7 @@ class HookInstaller {
   ProcessMemory& memory_;
   std::vector<std::unique_ptr<ModuleRegion>> regions_;
   Hooks hooks_;
+  std::map<uint64_t, Changed> changed_;
   // Beside each other: the change and the hook it is for, 0 for a question.
   std::vector<TextChange> changes_;
   std::vector<uint64_t> change_hooks_;

@@ -60,7 +60,7 @@ bool LaunchedProgram::Start(const std::vector<std::string>& arguments) {
   options_.stdio = {ends[0], output_, error_output_};
   options_.argv = {options_.program};
   options_.argv.insert(options_.argv.end(), arguments.begin(), arguments.end());
-  options_.plan = [this](const std::vector<MappedModule>& modules) {
+  options_.plan = [this](const std::vector<MappedModule>& modules, const auto&) {
     base_ = modules.front().base;
     for (uint32_t i = 0; i < hooks_.size(); ++i) hooks_[i].function_index = i;
     return std::vector<ModuleHooks>{{options_.module, base_, hooks_}};

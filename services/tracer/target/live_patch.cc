@@ -23,13 +23,18 @@ std::vector<TextChange> Without(absl::Span<const TextChange> changes,
 
 absl::StatusOr<PatchReport> PatchWhileRunning(ThreadControl& threads,
                                               inject::RemoteProcess& process,
-                                              absl::Span<const TextChange> changes) {
+                                              absl::Span<const TextChange> changes,
+                                              const std::function<absl::Status()>& prepare) {
   PatchReport report;
   if (changes.empty()) return report;
   absl::Status status = threads.StopAll();
   if (!status.ok()) return status;
   const absl::Time begin = absl::Now();
   absl::Cleanup resume = [&threads] { threads.Resume(); };
+  if (prepare != nullptr) {
+    status = prepare();
+    if (!status.ok()) return status;
+  }
   const std::vector<size_t> unexpected = FindUnexpected(process, changes);
   // Nobody is moved into the copy of code that is not there.
   const std::vector<TextChange> present = Without(changes, unexpected);

@@ -6,6 +6,7 @@
 #define SERVICES_TRACER_TARGET_LIVE_PATCH_H_
 
 #include <cstddef>
+#include <functional>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -25,10 +26,11 @@ struct PatchReport {
   absl::Duration stopped;
 };
 
+// `prepare` is called when all threads have stopped, before anything is changed; its error ends it.
 // Errors of ThreadControl::StopAll: nothing was changed then.
-absl::StatusOr<PatchReport> PatchWhileRunning(ThreadControl& threads,
-                                              inject::RemoteProcess& process,
-                                              absl::Span<const TextChange> changes);
+absl::StatusOr<PatchReport> PatchWhileRunning(
+    ThreadControl& threads, inject::RemoteProcess& process, absl::Span<const TextChange> changes,
+    const std::function<absl::Status()>& prepare = nullptr);
 
 }  // namespace flightrec::target
 

@@ -1,10 +1,12 @@
 #include "services/tracer/target/process_memory.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstddef>
@@ -14,6 +16,7 @@
 #include "absl/strings/str_cat.h"
 #include "services/tracer/agent/agent_image.h"
 #include "services/tracer/inject/memory_map.h"
+#include "services/tracer/target/descriptor_passing.h"
 
 namespace flightrec::target {
 namespace {
@@ -53,6 +56,15 @@ absl::Status ProcessMemory::Prepare() {
 }
 
 absl::StatusOr<uint64_t> ProcessMemory::OpenLaneFile(uint64_t scratch) {
+  if (access_ == LaneAccess::kByPath) return OpenLaneByPath(scratch);
+  const int file = open(lane_.path().c_str(), O_RDWR | O_CLOEXEC);
+  if (file < 0) return absl::ErrnoToStatus(errno, absl::StrCat("cannot open ", lane_.path()));
+  const absl::StatusOr<uint64_t> passed = PassDescriptor(process_, file, scratch);
+  close(file);
+  return passed;
+}
+
+absl::StatusOr<uint64_t> ProcessMemory::OpenLaneByPath(uint64_t scratch) {
   const std::string& path = lane_.path();
   const absl::Status status = process_.Write(
       scratch,
@@ -72,14 +84,15 @@ absl::Status ProcessMemory::MapLanes() {
       Map("reserving memory for lanes", 0, shadows_bytes + lane_.size(), PROT_READ | PROT_WRITE,
           kReserve);
   if (!base.ok()) return base.status();
+  data_.push_back({*base, shadows_bytes + lane_.size()});
   const absl::StatusOr<uint64_t> file = OpenLaneFile(*base);
   if (!file.ok()) return file.status();
   const absl::StatusOr<uint64_t> lanes =
       Map("mapping the lane file", *base + shadows_bytes, lane_.size(), PROT_READ | PROT_WRITE,
           MAP_SHARED | MAP_FIXED, static_cast<int64_t>(*file));
   if (!lanes.ok()) return lanes.status();
-  // A root slot of zeros: no trace of the path may stay in the first stack.
-  const std::vector<uint8_t> zeros(lane_.path().size() + 1);
+  // A root slot of zeros: no trace of how the file came may stay in the first stack.
+  const std::vector<uint8_t> zeros(std::max(lane_.path().size() + 1, kPassScratchBytes));
   absl::Status status = process_.Write(*base, zeros);
   if (status.ok()) {
     status = process_.SystemCall("closing the lane file", SYS_close, {*file}).status();
@@ -138,6 +151,7 @@ absl::Status ProcessMemory::MapBlocks() {
   const absl::StatusOr<uint64_t> blocks =
       Map("mapping thread blocks", 0, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS);
   if (!blocks.ok()) return blocks.status();
+  data_.push_back({*blocks, bytes});
   state_.blocks = *blocks;
   agent::BlockArea area = {};
   area.alive = 1;
@@ -206,6 +220,7 @@ absl::Status ProcessMemory::MapAgent() {
   const absl::StatusOr<uint64_t> base =
       Map("mapping the agent", 0, bytes, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS);
   if (!base.ok()) return base.status();
+  data_.push_back({*base, bytes});
   image_ = *base;
   state_address_ = *base + image_bytes;
   return process_.Write(image_, image);
@@ -229,7 +244,8 @@ absl::StatusOr<RegionSpace> ProcessMemory::MapRegion(uint64_t low, uint64_t high
     if (address.status().code() != absl::StatusCode::kAlreadyExists) break;
   }
   if (!address.ok()) return address.status();
-  return RegionSpace{*address, RoundUp(bytes)};
+  code_.push_back({*address, RoundUp(bytes)});
+  return code_.back();
 }
 
 absl::Status ProcessMemory::AddRegion(const agent::Region& region) {
@@ -255,7 +271,21 @@ absl::Status ProcessMemory::Activate() {
   const absl::Status status = process_.Write(state_address_, AsBytes(state_));
   if (!status.ok()) return status;
   active_ = true;
-  return process_.SetGsBase(agent::BlockAddress(state_.blocks, agent::kUnregisteredBlock));
+  return absl::OkStatus();
+}
+
+absl::Status ProcessMemory::Unmap() {
+  active_ = false;
+  for (std::vector<RegionSpace>* spaces : {&code_, &data_}) {
+    while (!spaces->empty()) {
+      const RegionSpace& last = spaces->back();
+      const absl::Status status =
+          process_.SystemCall("unmapping hooks", SYS_munmap, {last.address, last.bytes}).status();
+      if (!status.ok()) return status;
+      spaces->pop_back();
+    }
+  }
+  return absl::OkStatus();
 }
 
 stub::LaneGeometry ProcessMemory::geometry() const {

@@ -1,14 +1,14 @@
 // The memory the tracer adds to a process it traces: agent, lanes, shadow
 // stacks and thread blocks, and regions of stubs near the modules.
 //
-// For the thread that traces the process; after Activate also while it runs. Owns
-// nothing of it: what is mapped stays until the process ends. Patches no code and
-// starts no thread.
+// For the thread that traces the process; while it runs, too. Owns nothing of it: what is mapped
+// stays until Unmap or until the process ends. Patches no code and starts no thread.
 #ifndef SERVICES_TRACER_TARGET_PROCESS_MEMORY_H_
 #define SERVICES_TRACER_TARGET_PROCESS_MEMORY_H_
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -20,18 +20,22 @@
 
 namespace flightrec::target {
 
-// Code of one region while it is written.
+// What one system call mapped.
 struct RegionSpace {
   uint64_t address = 0;
   uint64_t bytes = 0;
 };
 
+// How a process gets at its lane file: by its path, or, where that may mean nothing, by a
+// descriptor that is passed to it.
+enum class LaneAccess { kByPath, kPassed };
+
 class ProcessMemory {
  public:
   // All must outlive it. `lane` has the features that `filter` needs.
   ProcessMemory(inject::RemoteProcess& process, const lane::LaneFile& lane,
-                const CallFilter& filter)
-      : process_(process), lane_(lane), filter_(filter) {}
+                const CallFilter& filter, LaneAccess access)
+      : process_(process), lane_(lane), filter_(filter), access_(access) {}
 
   // Maps lanes, shadow stacks, thread blocks and the agent.
   absl::Status Prepare();
@@ -45,12 +49,24 @@ class ProcessMemory {
   // Before Activate: where the loader keeps its state (target/loader_events.h).
   void SetLoaderState(uint64_t address) { state_.loader_state = address; }
 
-  // Last: the agent's state becomes what was added, and the thread finds the
-  // unregistered block.
+  // Last: the agent's state becomes what was added. Threads may have unregistered_block() as their
+  // gs base from then on.
   absl::Status Activate();
+
+  // Takes everything away again, also after an error of Prepare. No thread may be in code of
+  // regions or of the agent, or come back to it.
+  absl::Status Unmap();
 
   stub::LaneGeometry geometry() const;
   uint64_t agent_state() const { return state_address_; }
+  const agent::AgentState& state() const { return state_; }
+  uint64_t unregistered_block() const {
+    return agent::BlockAddress(state_.blocks, agent::kUnregisteredBlock);
+  }
+  // Stubs, thunks, answers and notices.
+  const std::vector<RegionSpace>& code() const { return code_; }
+  // The agent's code.
+  RegionSpace image() const { return {image_, state_address_ - image_}; }
   uint64_t foreign_block() const {
     return agent::BlockAddress(state_.blocks, agent::ForeignBlock(state_.slot_count));
   }
@@ -66,12 +82,16 @@ class ProcessMemory {
   absl::Status MapBlocks();
   absl::Status MapAgent();
   absl::StatusOr<uint64_t> OpenLaneFile(uint64_t scratch);
+  absl::StatusOr<uint64_t> OpenLaneByPath(uint64_t scratch);
   absl::Status FindMainStack();
   absl::Status SetFilter();
 
   inject::RemoteProcess& process_;
   const lane::LaneFile& lane_;
   const CallFilter& filter_;
+  const LaneAccess access_;
+  std::vector<RegionSpace> data_;
+  std::vector<RegionSpace> code_;
   agent::AgentState state_ = {};
   uint64_t image_ = 0;
   uint64_t state_address_ = 0;

@@ -7,6 +7,7 @@
 
 #include "absl/types/optional.h"
 #include "services/tracer/inject/memory_map.h"
+#include "services/tracer/target/thread_stacks.h"
 
 namespace flightrec::target {
 namespace {
@@ -14,20 +15,7 @@ namespace {
 // Changes this close are read and written together.
 constexpr uint64_t kMaxGap = 4096;
 constexpr uint64_t kMaxRun = uint64_t{256} << 10;
-constexpr uint64_t kWord = 8;
 constexpr std::array<uint8_t, 2> kSystemCall = {0x0F, 0x05};
-// Handlers that interrupt handlers, each on a stack of its own.
-constexpr int kMaxStacksPerThread = 8;
-
-// Kernel's rt_sigframe: the words around the saved instruction pointer.
-constexpr uint64_t kRestorerBeforePc = 176;
-constexpr uint64_t kSpBeforePc = 8;
-constexpr uint64_t kSegmentsAfterPc = 16;
-// cs 0x33, ss 0x2b: user code on x86-64.
-constexpr uint64_t kUserSegments = 0x002b000000000033;
-// mov rax, 15; syscall: rt_sigreturn.
-constexpr std::array<uint8_t, 9> kRestorer = {0x48, 0xC7, 0xC0, 0x0F, 0, 0, 0, 0x0F, 0x05};
-
 // Consecutive changes, in order of address, that one read covers.
 struct Run {
   uint64_t low = 0;
@@ -122,66 +110,19 @@ class Windows {
   std::vector<size_t> blocked_;
 };
 
-// Finds the frames of signal handlers on the stacks of a thread.
-class InterruptedCode {
- public:
-  InterruptedCode(inject::RemoteProcess& process, const inject::MemoryMap& map, Windows& windows)
-      : process_(process), map_(map), windows_(windows) {}
-
-  absl::Status Move(uint64_t stack_pointer) {
-    std::vector<uint64_t> stacks = {stack_pointer};
-    for (size_t i = 0; i < stacks.size() && i < kMaxStacksPerThread; ++i) {
-      const absl::Status searched = Search(stacks[i], stacks);
-      if (!searched.ok()) return searched;
-    }
-    return absl::OkStatus();
+// What the signal handlers of a thread return to.
+absl::Status MoveInterrupted(inject::RemoteProcess& process, const inject::MemoryMap& map,
+                             uint64_t stack_pointer, Windows& windows) {
+  for (const SignalFrame& frame : ReadStacks(process, map, stack_pointer).signal_frames) {
+    const absl::optional<uint64_t> place = windows.NewPlace(frame.pc);
+    if (!place.has_value()) continue;
+    const absl::Status written = process.Write(
+        frame.pc_address,
+        absl::MakeConstSpan(reinterpret_cast<const uint8_t*>(&*place), sizeof(*place)));
+    if (!written.ok()) return written;
   }
-
- private:
-  const inject::Mapping* StackAt(uint64_t address) const {
-    for (const inject::Mapping& mapping : map_.mappings()) {
-      if (mapping.low <= address && address < mapping.high) return &mapping;
-    }
-    return nullptr;
-  }
-
-  bool IsRestorer(uint64_t address) const {
-    std::array<uint8_t, kRestorer.size()> code;
-    return process_.Read(address, absl::MakeSpan(code)).ok() && code == kRestorer;
-  }
-
-  absl::Status Search(uint64_t stack_pointer, std::vector<uint64_t>& stacks) {
-    const inject::Mapping* stack = StackAt(stack_pointer);
-    if (stack == nullptr) return absl::OkStatus();
-    // The handler's return has taken the restorer's address off the stack already when the thread
-    // stands in the restorer.
-    const uint64_t low = std::max(stack->low, (stack_pointer - kWord) & ~(kWord - 1));
-    const uint64_t high = std::min(stack->high, low + kMaxStackSearch);
-    std::vector<uint64_t> words((high - low) / kWord);
-    const absl::Status read = process_.Read(
-        low, absl::MakeSpan(reinterpret_cast<uint8_t*>(words.data()), words.size() * kWord));
-    // A part of the stack that cannot be read has no frames.
-    if (!read.ok()) return absl::OkStatus();
-    constexpr size_t kFirst = (kRestorerBeforePc + kSegmentsAfterPc) / kWord;
-    for (size_t i = kFirst; i < words.size(); ++i) {
-      if (words[i] != kUserSegments || !IsRestorer(words[i - kFirst])) continue;
-      const size_t pc = i - kSegmentsAfterPc / kWord;
-      const uint64_t sp = words[pc - kSpBeforePc / kWord];
-      if (sp < low || sp >= high) stacks.push_back(sp);
-      const absl::optional<uint64_t> place = windows_.NewPlace(words[pc]);
-      if (!place.has_value()) continue;
-      const absl::Status written = process_.Write(
-          low + pc * kWord,
-          absl::MakeConstSpan(reinterpret_cast<const uint8_t*>(&*place), sizeof(*place)));
-      if (!written.ok()) return written;
-    }
-    return absl::OkStatus();
-  }
-
-  inject::RemoteProcess& process_;
-  const inject::MemoryMap& map_;
-  Windows& windows_;
-};
+  return absl::OkStatus();
+}
 
 }  // namespace
 
@@ -210,7 +151,6 @@ absl::StatusOr<std::vector<size_t>> MoveThreads(ThreadControl& threads,
   Windows windows(changes);
   const absl::StatusOr<inject::MemoryMap> map = inject::MemoryMap::Read(process.pid());
   if (!map.ok()) return map.status();
-  InterruptedCode interrupted(process, *map, windows);
   for (const pid_t tid : threads.stopped()) {
     absl::StatusOr<user_regs_struct> registers = threads.Registers(tid);
     // Killed meanwhile: it runs nothing any more.
@@ -223,7 +163,7 @@ absl::StatusOr<std::vector<size_t>> MoveThreads(ThreadControl& threads,
       const absl::Status moved = threads.SetRegisters(tid, *registers);
       if (!moved.ok()) return moved;
     }
-    const absl::Status moved = interrupted.Move(registers->rsp);
+    const absl::Status moved = MoveInterrupted(process, *map, registers->rsp, windows);
     if (!moved.ok()) return moved;
   }
   return windows.TakeBlocked();

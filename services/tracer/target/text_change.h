@@ -32,9 +32,6 @@ struct TextChange {
 std::vector<size_t> FindUnexpected(const inject::RemoteProcess& process,
                                    absl::Span<const TextChange> changes);
 
-// Stacks deeper than this are searched for interrupted code only so far.
-inline constexpr uint64_t kMaxStackSearch = uint64_t{8} << 20;
-
 // Moves every stopped thread, and the code that its signal handlers return to, out of the bytes to
 // be written. The indexes of changes that a thread stands in without a landmark: they must not be
 // written.

@@ -145,12 +145,13 @@ ThreadControl::Progress ThreadControl::Poll(pid_t tid, int& event, int& signal) 
   event = signal = 0;
   const auto process = static_cast<id_t>(tid);
   siginfo_t info = {};
-  // WNOWAIT: the end of the process is for somebody else to take.
+  // WNOWAIT: the end of a child is for somebody else to take.
   if (waitid(P_PID, process, &info, WSTOPPED | WEXITED | WNOWAIT | WNOHANG | __WALL) != 0)
     return errno == EINTR ? Progress::kRunning : Progress::kGone;
   if (info.si_pid == 0) return Progress::kRunning;
   if (info.si_code != CLD_TRAPPED && info.si_code != CLD_STOPPED) {
-    if (tid != pid_) waitid(P_PID, process, &info, WEXITED | WNOHANG | __WALL);
+    if (tid != pid_ || relation_ == Relation::kForeign)
+      waitid(P_PID, process, &info, WEXITED | WNOHANG | __WALL);
     return Progress::kGone;
   }
   info = {};

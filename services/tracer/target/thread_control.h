@@ -2,8 +2,8 @@
 // interrupted system calls restart without EINTR, signals that came meanwhile are delivered, a
 // program that was stopped stays stopped.
 //
-// All methods are for one thread, which is the process's tracer meanwhile (ptrace). Never reaps the
-// process itself, only its threads. The process need not be a child.
+// All methods are for one thread, which is the process's tracer meanwhile (ptrace). A child is
+// never reaped here, only its threads are.
 #ifndef SERVICES_TRACER_TARGET_THREAD_CONTROL_H_
 #define SERVICES_TRACER_TARGET_THREAD_CONTROL_H_
 
@@ -30,7 +30,12 @@ inline constexpr int kStopAttempts = 25;
 
 class ThreadControl {
  public:
-  explicit ThreadControl(pid_t pid) : pid_(pid) {}
+  // Of a process that is not a child of this one the end is taken too: else its parent would not be
+  // told of it.
+  enum class Relation { kChild, kForeign };
+
+  explicit ThreadControl(pid_t pid, Relation relation = Relation::kChild)
+      : pid_(pid), relation_(relation) {}
   ~ThreadControl();
   ThreadControl(const ThreadControl&) = delete;
   ThreadControl& operator=(const ThreadControl&) = delete;
@@ -88,6 +93,7 @@ class ThreadControl {
   void Forget(pid_t tid);
 
   const pid_t pid_;
+  const Relation relation_;
   std::map<pid_t, State> threads_;
   std::map<pid_t, Detoured> detoured_;
 };

@@ -1,10 +1,10 @@
-// A program that runs with hooks: started, hooked before its first instruction,
-// left to itself, stopped for a moment when its hooks change, waited for.
+// A program that runs with hooks: started or found running, hooked, stopped for a moment when its
+// hooks change, waited for, let go.
 //
-// Launch may be called in a process with many threads. All methods are
-// thread-safe, except that lane() is shared with the program (lane_reader.h).
-// Plans no hooks and drains no lane. The program is an ordinary child of this
-// process: its output, signals and exit code are its own.
+// Launch and Attach may be called in a process with many threads. All methods are thread-safe,
+// except that lane() is shared with the program (lane_reader.h). Plans no hooks and drains no lane.
+// A launched program is an ordinary child of this process: its output, signals and exit code are
+// its own.
 #ifndef SERVICES_TRACER_TARGET_TRACED_PROCESS_H_
 #define SERVICES_TRACER_TARGET_TRACED_PROCESS_H_
 
@@ -24,39 +24,13 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "absl/types/optional.h"
-#include "services/tracer/inject/remote_process.h"
-#include "services/tracer/lane/clock_publisher.h"
 #include "services/tracer/lane/lane_file.h"
 #include "services/tracer/symbols/module.h"
-#include "services/tracer/target/call_filter.h"
-#include "services/tracer/target/hook_installer.h"
-#include "services/tracer/target/proc_files.h"
-#include "services/tracer/target/process_memory.h"
-#include "services/tracer/target/thread_control.h"
-#include "services/tracer/target/unwinders.h"
+#include "services/tracer/target/installation.h"
 
 namespace flightrec::target {
 
-// A file that the program has mapped when it reaches its entry point.
-struct MappedModule {
-  std::string path;
-  uint64_t base = 0;  // address of its first byte
-  bool is_main_executable = false;
-  uint64_t end = 0;  // of its last mapping
-};
-
-struct ModuleHooks {
-  std::shared_ptr<const symbols::Module> module;
-  uint64_t base = 0;  // as in MappedModule
-  std::vector<Hook> hooks;
-};
-
-// Chooses what to hook, while the program stands at its entry point: the main executable comes
-// first. Called once, from another thread, before Launch returns. Its error is Launch's.
-using PlanHooks =
-    std::function<absl::StatusOr<std::vector<ModuleHooks>>(const std::vector<MappedModule>&)>;
-
-struct LaunchOptions {
+struct LaunchOptions : InstallOptions {
   std::string program;                   // from ResolveProgram
   std::vector<std::string> argv;         // argv[0] included
   std::vector<std::string> env;          // "NAME=value"
@@ -65,35 +39,15 @@ struct LaunchOptions {
   std::vector<int> inherited;            // as in SpawnRequest
   // `program`, read by symbols::ReadModule.
   std::shared_ptr<const symbols::Module> module;
-  PlanHooks plan;
-  std::string lane_directory;  // an existing folder, on tmpfs
-  lane::LaneLimits limits;
-  // Threads that load libraries wait until WatchLibraries has told what was loaded.
-  bool watch_libraries = false;
-  CallFilter filter;
-  // Where coarse times come from; outlives the process. Null: times are exact.
-  lane::ClockPublisher* coarse_clock = nullptr;
 };
 
-// One stop of the program changes at most this many functions.
-inline constexpr size_t kMaxChangesPerStop = 10000;
-
-struct HookChange {
-  // With the function indexes the caller wants: those in use, or the next ones, below
-  // lane().layout().function_count.
-  std::vector<ModuleHooks> add;
-  std::vector<uint32_t> remove;  // function indexes
-};
-
-struct HookChangeResult {
-  // Of `add`. Their functions are not hooked.
-  std::vector<HookFailure> failures;
-  size_t live = 0;  // hooks in the program now
-  // The longest time that the program stood still for it.
-  absl::Duration stopped;
+struct AttachOptions : InstallOptions {
+  pid_t pid = 0;
 };
 
 struct Outcome {
+  // Only its parent could know; nothing else is set then.
+  bool unknown = false;
   bool signaled = false;
   int exit_code = 0;  // if not signaled
   int signal = 0;     // if signaled
@@ -110,10 +64,22 @@ class TracedProcess {
   // On an error no program is left behind.
   static absl::StatusOr<std::unique_ptr<TracedProcess>> Launch(LaunchOptions options);
 
-  // Kills the program if it still runs, waits for it and removes its lane file.
+  // Returns once the program's threads make their calls through hooks. NOT_FOUND: there is no such
+  // process. FAILED_PRECONDITION, PERMISSION_DENIED, RESOURCE_EXHAUSTED, DEADLINE_EXCEEDED: why it
+  // cannot be hooked; it runs on as it was.
+  static absl::StatusOr<std::unique_ptr<TracedProcess>> Attach(AttachOptions options);
+
+  // Kills a launched program if it still runs, and waits for it; detaches from an attached one.
+  // Removes its lane file. A detached program runs on.
   ~TracedProcess();
   TracedProcess(const TracedProcess&) = delete;
   TracedProcess& operator=(const TracedProcess&) = delete;
+
+  // Takes everything out of the program, which runs on as if it had never been traced; in its lane
+  // is every call that has ended. Library changes are not watched any more. With Removal::left the
+  // hooks are gone, and it may be called again; else nothing but lane() may be used afterwards. OK
+  // if the program has ended.
+  absl::StatusOr<Removal> Detach();
 
   // Blocks until the program has ended.
   Outcome Wait();
@@ -147,20 +113,25 @@ class TracedProcess {
   void StopLibraryWatch();
   // The program may load its unwinder later: then its libraries have to be watched, as at any
   // instruction of a stub a signal handler may unwind.
-  bool may_load_unwinder() const { return may_load_unwinder_; }
+  bool may_load_unwinder() const { return installation_->may_load_unwinder(); }
   // Changes of libraries for which the program did not get an answer in time.
   uint32_t missed_library_changes() const;
 
-  pid_t pid() const { return static_cast<pid_t>(identity_.pid); }
-  const lane::ProcessIdentity& identity() const { return identity_; }
-  const lane::LaneFile& lane() const { return *lane_; }
+  pid_t pid() const { return static_cast<pid_t>(installation_->identity().pid); }
+  const lane::ProcessIdentity& identity() const { return installation_->identity(); }
+  const lane::LaneFile& lane() const { return installation_->lane(); }
   // Function indexes whose hook could not be set.
-  const std::vector<HookFailure>& failures() const { return failures_; }
+  const std::vector<HookFailure>& failures() const { return installation_->failures(); }
   // Functions that start processes and could not be made to count them.
-  const std::vector<std::string>& uncounted_starts() const { return uncounted_starts_; }
+  const std::vector<std::string>& uncounted_starts() const {
+    return installation_->uncounted_starts();
+  }
 
  private:
-  explicit TracedProcess(LaunchOptions options) : options_(std::move(options)) {}
+  // How the program came under its tracer, on the thread that traces it from then on.
+  using Begin = std::function<absl::Status(TracedProcess&)>;
+
+  explicit TracedProcess(bool launched) : launched_(launched) {}
 
   // What the thread that traces the program is asked to do.
   struct Job {
@@ -169,52 +140,37 @@ class TracedProcess {
   };
 
   // On the thread that traces the program.
-  void Run();
+  void Run(const Begin& begin);
+  // Or until it is let go.
   void ServeUntilEnd();
   void RunJobs() ABSL_LOCKS_EXCLUDED(mutex_);
-  absl::StatusOr<HookChangeResult> Change(const HookChange& change);
-  absl::Status Apply(HookChangeResult& result);
-  absl::Status CheckProgram() const;
-  absl::Status FollowUnwinders();
-  absl::StatusOr<uint64_t> CallInside(const char* what, int64_t number,
-                                      const std::vector<uint64_t>& arguments);
-  absl::Status Start();
-  // At the program's entry point.
-  absl::Status Install(const EntryPoints& entries);
-  void InstallLoaderEvents(const EntryPoints& entries);
+  absl::Status Start(LaunchOptions options);
+  absl::Status Join(AttachOptions options);
+  void LetGo() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void ServeLibraries();
-  absl::Status CreateLane(size_t functions);
-  absl::Status AddNotices(const std::vector<ModuleHooks>& plan,
-                          const std::vector<MappedModule>& mapped);
-  void Finish(int wait_status);
+  lane::FileHeader& header() const { return lane().header(); }
+  void Finish(absl::optional<int> wait_status) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool IsOver() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    return outcome_.has_value() || let_go_;
+  }
 
-  // Runs `job` there and waits for it. False: the program has ended.
+  static absl::StatusOr<std::unique_ptr<TracedProcess>> Begun(bool launched, const Begin& begin);
+
+  // Runs `job` there and waits for it. False: the program has ended or was let go.
   bool OnTracer(std::function<void()> job);
 
-  LaunchOptions options_;
-  lane::ProcessIdentity identity_;
-  std::unique_ptr<lane::LaneFile> lane_;
-  absl::optional<lane::ClockPublisher::Line> clock_line_;  // in lane_, which outlives it
-  std::vector<HookFailure> failures_;
-  std::vector<std::string> uncounted_starts_;
+  const bool launched_;                         // else attached to
+  std::unique_ptr<Installation> installation_;  // of the tracing thread, as far as it says
   std::thread tracer_;
-  int wake_ = -1;               // eventfd: there are jobs
-  absl::Status loader_events_;  // why changes of libraries are not told
+  int wake_ = -1;  // eventfd: there are jobs
   std::function<void(const absl::Status&)> libraries_changed_;
-  bool may_load_unwinder_ = false;
   std::thread library_watch_;
-
-  // Of the tracing thread.
-  std::unique_ptr<inject::RemoteProcess> process_;
-  std::unique_ptr<ProcessMemory> memory_;
-  std::unique_ptr<HookInstaller> installer_;
-  std::unique_ptr<ThreadControl> threads_;
-  std::unique_ptr<Unwinders> unwinders_;
 
   absl::Mutex mutex_;
   absl::optional<absl::Status> started_ ABSL_GUARDED_BY(mutex_);
   absl::optional<Outcome> outcome_ ABSL_GUARDED_BY(mutex_);
   std::deque<Job*> jobs_ ABSL_GUARDED_BY(mutex_);
+  bool let_go_ ABSL_GUARDED_BY(mutex_) = false;
   bool stop_library_watch_ ABSL_GUARDED_BY(mutex_) = false;
 };
 

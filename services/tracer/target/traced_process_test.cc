@@ -242,7 +242,9 @@ TEST(TracedProcess, file_that_cannot_be_executed__then_permission_denied) {
   options.program = "/proc/self/maps";
   options.argv = {"maps"};
   options.module = ReadShared(kKnownCounts);
-  options.plan = [](const std::vector<MappedModule>&) { return std::vector<ModuleHooks>(); };
+  options.plan = [](const std::vector<MappedModule>&, const auto&) {
+    return std::vector<ModuleHooks>();
+  };
   options.lane_directory = "/dev/shm";
   EXPECT_EQ(TracedProcess::Launch(options).status().code(), absl::StatusCode::kPermissionDenied);
 }

@@ -4,25 +4,20 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/match.h"
-#include "services/tracer/inject/memory_map.h"
-#include "services/tracer/symbols/module_reader.h"
 #include "services/tracer/target/load_bias.h"
 
 namespace flightrec::target {
 
-absl::Status Unwinders::Answer(HookInstaller& installer) {
-  const absl::StatusOr<inject::MemoryMap> map = inject::MemoryMap::Read(pid_);
-  if (!map.ok()) return map.status();
+absl::Status Unwinders::Answer(absl::Span<const MappedModule> mapped, HookInstaller& installer) {
   std::set<uint64_t> present;
-  for (const inject::Mapping& mapping : map->mappings()) {
-    if (mapping.file_offset != 0 || mapping.path.empty()) continue;
-    const bool is_loader = loader_ != 0 && mapping.low == loader_;
-    if (!is_loader && !absl::StrContains(mapping.path, "/libgcc_s")) continue;
-    present.insert(mapping.low);
-    if (answered_.count(mapping.low) != 0) continue;
-    const absl::StatusOr<symbols::Module> module = symbols::ReadModule(mapping.path);
+  for (const MappedModule& one : mapped) {
+    const bool is_loader = loader_ != 0 && one.base == loader_;
+    if (!is_loader && !absl::StrContains(one.path, "/libgcc_s")) continue;
+    present.insert(one.base);
+    if (answered_.count(one.base) != 0) continue;
+    const absl::StatusOr<symbols::Module> module = ReadMappedModule(one);
     if (!module.ok()) return module.status();
-    const absl::Status status = installer.AddUnwinder(*module, LoadBias(*module, mapping.low));
+    const absl::Status status = installer.AddUnwinder(*module, LoadBias(*module, one.base));
     if (!status.ok()) return status;
   }
   answered_ = std::move(present);

@@ -6,23 +6,23 @@
 #ifndef SERVICES_TRACER_TARGET_UNWINDERS_H_
 #define SERVICES_TRACER_TARGET_UNWINDERS_H_
 
-#include <sys/types.h>
-
 #include <cstdint>
 #include <set>
 
 #include "absl/status/status.h"
+#include "absl/types/span.h"
 #include "services/tracer/target/hook_installer.h"
+#include "services/tracer/target/mapped_modules.h"
 
 namespace flightrec::target {
 
 class Unwinders {
  public:
   // `loader`: the address of the dynamic loader, which looks objects up; 0: none.
-  Unwinders(pid_t pid, uint64_t loader) : pid_(pid), loader_(loader) {}
+  explicit Unwinders(uint64_t loader) : loader_(loader) {}
 
   // Prepares the answers that are missing, and forgets what is not there any more.
-  absl::Status Answer(HookInstaller& installer);
+  absl::Status Answer(absl::Span<const MappedModule> mapped, HookInstaller& installer);
 
   // Found none but the loader's.
   bool may_come_later() const {
@@ -30,7 +30,6 @@ class Unwinders {
   }
 
  private:
-  const pid_t pid_;
   const uint64_t loader_;
   std::set<uint64_t> answered_;  // addresses of modules
 };

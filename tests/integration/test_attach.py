@@ -1,0 +1,164 @@
+"""`flightrec attach`: a process that runs already is recorded and left as it was."""
+
+import csv
+import io
+import pathlib
+import signal
+import subprocess
+
+import pytest
+
+
+class Running:
+    """A program that was started before any tracer."""
+
+    def __init__(self, command):
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.pid = self._process.pid
+        assert self._process.stdout.readline() == "ready\n"
+
+    def tell(self, letter):
+        self._process.stdin.write(letter)
+        self._process.stdin.flush()
+        return self._process.stdout.readline().strip()
+
+    def end(self):
+        """What it says at its end, and its exit code."""
+        output, _ = self._process.communicate(timeout=60)
+        return output.strip(), self._process.returncode
+
+    def kill(self):
+        self._process.kill()
+        self._process.communicate()
+
+    def changed_code(self):
+        """Executable mappings whose bytes are not those of their files."""
+        changed = []
+        for line in pathlib.Path(f"/proc/{self.pid}/maps").read_text(encoding="utf-8").splitlines():
+            fields = line.split(maxsplit=5)
+            if "x" not in fields[1] or len(fields) < 6 or not fields[5].startswith("/"):
+                continue
+            low, high = (int(part, 16) for part in fields[0].split("-"))
+            with open(f"/proc/{self.pid}/mem", "rb") as memory, \
+                    open(f"/proc/{self.pid}/map_files/{low:x}-{high:x}", "rb") as file:
+                memory.seek(low)
+                file.seek(int(fields[2], 16))
+                present = memory.read(high - low)
+                if present != file.read(high - low).ljust(high - low, b"\0"):
+                    changed.append(fields[5])
+        return changed
+
+    def mapped(self):
+        return pathlib.Path(f"/proc/{self.pid}/maps").read_text(encoding="utf-8")
+
+    def open_files(self):
+        return sorted(path.name for path in pathlib.Path(f"/proc/{self.pid}/fd").iterdir())
+
+
+class Laptop:
+    def __init__(self, repository, store):
+        self._command = repository / "bazel-bin/services/flightrec/flightrec"
+        self._store = f"--store={store}"
+
+    def ask(self, command, *arguments):
+        return subprocess.run([self._command, command, self._store, *arguments], capture_output=True, text=True,
+                              timeout=120, check=False)
+
+    def attached(self, *arguments):
+        return Attached(subprocess.Popen([self._command, "attach", self._store, *arguments], stderr=subprocess.PIPE,
+                                         text=True))
+
+    def counts(self):
+        report = self.ask("report", "--output=tsv")
+        assert report.returncode == 0, report.stderr
+        rows = csv.DictReader(io.StringIO(report.stdout), delimiter="\t", quoting=csv.QUOTE_NONE)
+        return {row["function"].split("(")[0]: int(row["calls"]) for row in rows}
+
+
+class Attached:
+    """`flightrec attach` while it records; leaving the block is Ctrl-C."""
+
+    def __init__(self, process):
+        self._process = process
+
+    def __enter__(self):
+        first = self._process.stderr.readline()
+        assert "recording process" in first, first + self._process.stderr.read()
+        return self
+
+    def __exit__(self, *raised):
+        self._process.send_signal(signal.SIGINT)
+        _, errors = self._process.communicate(timeout=120)
+        assert self._process.returncode == 0, errors
+
+
+@pytest.fixture
+def laptop(repository, tmp_path):
+    return Laptop(repository, tmp_path / "store")
+
+
+@pytest.fixture
+def start():
+    started = []
+
+    def start_one(*command):
+        started.append(Running(list(command)))
+        return started[-1]
+
+    yield start_one
+    for program in started:
+        program.kill()
+
+
+def test_attach__calls_that_begin_afterwards__then_all_are_recorded_and_nothing_is_left(laptop, target, start):
+    program = start(target("attachable"), "1")
+    program.tell("c")
+    before, files = program.mapped(), program.open_files()
+    with laptop.attached("-f", "AttOnce", str(program.pid)):
+        program.tell("c")
+        program.tell("c")
+        assert program.changed_code() != []
+    assert program.changed_code() == []
+    assert program.mapped() == before
+    assert program.open_files() == files
+    program.tell("c")
+    assert laptop.counts() == {"AttOnce": 2000}
+    assert program.end() == ("wrong 0", 0)
+
+
+def test_attach__again_and_again_to_busy_threads__then_every_time_as_the_first(laptop, target, start):
+    program = start(target("attachable"), "16", "10000")
+    for _ in range(3):
+        with laptop.attached(str(program.pid)):
+            program.tell("c")
+        assert program.changed_code() == []
+        counts = laptop.counts()
+        assert counts["AttOnce"] == 1000
+        assert counts["AttLeaf"] > 0
+    assert program.end() == ("wrong 0", 0)
+
+
+def test_attach__threads_that_wait_inside_a_hooked_function__then_wait_on_and_return(laptop, target, start):
+    program = start(target("attachable"), "2", "1000")
+    with laptop.attached(str(program.pid)):
+        assert program.tell("h") == "holding"
+        program.tell("c")
+    assert program.changed_code() == []
+    with laptop.attached(str(program.pid)):
+        program.tell("c")
+    assert program.end() == ("wrong 0", 0)
+
+
+def test_attach__256_threads__then_recorded(laptop, target, start):
+    program = start(target("attachable"), "256", "100000")
+    with laptop.attached("--max_threads=300", "-f", "Att*", str(program.pid)):
+        program.tell("c")
+    assert program.changed_code() == []
+    assert laptop.counts()["AttOnce"] == 1000
+    assert program.end() == ("wrong 0", 0)
+
+
+def test_attach__no_such_process__then_says_so(laptop):
+    refused = laptop.ask("attach", "4194303")
+    assert refused.returncode == 1
+    assert "4194303" in refused.stderr
