@@ -45,10 +45,12 @@ absl::Status ReadInto(const inject::RemoteProcess& process, uint64_t address, ab
 
 class FrameRelease {
  public:
-  FrameRelease(ThreadControl& threads, inject::RemoteProcess& process, const ProcessMemory& memory)
+  FrameRelease(ThreadControl& threads, inject::RemoteProcess& process, const ProcessMemory& memory,
+               absl::Span<const RegionSpace> unwinders)
       : control_(threads),
         process_(process),
         memory_(memory),
+        unwinders_(unwinders),
         state_(memory.state()),
         returned_(stub::PlacesOf(memory.geometry()).returned) {}
 
@@ -64,6 +66,10 @@ class FrameRelease {
     for (const StoppedThread& thread : threads_) {
       std::string why = ReadCalls(thread);
       if (!why.empty()) return why;
+    }
+    for (const StoppedThread& thread : threads_) {
+      if (Unwinds(thread))
+        return absl::StrCat("thread ", thread.tid, " is about to unwind a hooked function");
     }
     if (open_calls == OpenCalls::kAwait && !slots_.empty())
       return absl::StrCat(slots_.size(), " calls of hooked functions are open");
@@ -132,6 +138,25 @@ class FrameRelease {
                                                   kRedZone / kWord, part.words.size()));
       if (std::any_of(first, part.words.end(), [this](uint64_t word) { return IsCallout(word); }))
         return true;
+    }
+    return false;
+  }
+
+  bool IsUnwinder(uint64_t address) const {
+    return std::any_of(unwinders_.begin(), unwinders_.end(),
+                       [address](const RegionSpace& space) { return Contains(space, address); });
+  }
+
+  // An unwinder has functions that it is in, and above them what it knows of the frame it has come
+  // to: an address in a stub that is no return address.
+  bool Unwinds(const StoppedThread& thread) const {
+    bool inside = IsUnwinder(thread.registers.rip);
+    for (const StackPart& part : thread.stacks.parts) {
+      for (size_t i = 0; i < part.words.size(); ++i) {
+        inside = inside || IsUnwinder(part.words[i]);
+        if (inside && IsOurCode(part.words[i]) && !slots_.contains(part.low + i * kWord))
+          return true;
+      }
     }
     return false;
   }
@@ -247,6 +272,7 @@ class FrameRelease {
   ThreadControl& control_;
   inject::RemoteProcess& process_;
   const ProcessMemory& memory_;
+  const absl::Span<const RegionSpace> unwinders_;
   const agent::AgentState& state_;
   const uint32_t returned_;
   std::vector<StoppedThread> threads_;
@@ -259,8 +285,10 @@ class FrameRelease {
 }  // namespace
 
 absl::StatusOr<std::string> ReleaseFrames(ThreadControl& threads, inject::RemoteProcess& process,
-                                          const ProcessMemory& memory, OpenCalls open_calls) {
-  return FrameRelease(threads, process, memory).Run(open_calls);
+                                          const ProcessMemory& memory,
+                                          absl::Span<const RegionSpace> unwinders,
+                                          OpenCalls open_calls) {
+  return FrameRelease(threads, process, memory, unwinders).Run(open_calls);
 }
 
 }  // namespace flightrec::target

@@ -13,6 +13,7 @@
 #include <string>
 
 #include "absl/status/statusor.h"
+#include "absl/types/span.h"
 #include "services/tracer/inject/remote_process.h"
 #include "services/tracer/target/process_memory.h"
 #include "services/tracer/target/thread_control.h"
@@ -22,8 +23,11 @@ namespace flightrec::target {
 enum class OpenCalls { kAwait, kRedirect };
 
 // Returns why it is not possible now; then nothing was changed, and it may be later. Empty: done.
+// `unwinders` is their code: one that is at work may be about to look a stub up.
 absl::StatusOr<std::string> ReleaseFrames(ThreadControl& threads, inject::RemoteProcess& process,
-                                          const ProcessMemory& memory, OpenCalls open_calls);
+                                          const ProcessMemory& memory,
+                                          absl::Span<const RegionSpace> unwinders,
+                                          OpenCalls open_calls);
 
 }  // namespace flightrec::target
 

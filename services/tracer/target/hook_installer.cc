@@ -291,14 +291,23 @@ const std::vector<TextChange>& HookInstaller::TakePrepared() {
   return changes_;
 }
 
-void HookInstaller::RemoveAll() {
+void HookInstaller::RemoveHooks() {
   changes_.clear();
   change_hooks_.clear();
   for (const auto& [address, changed] : changed_) {
-    if (changed.present == changed.original) continue;
+    if (changed.present == changed.original || questions_.count(address) != 0) continue;
     changes_.push_back({address, changed.present, changed.original, 0, {}});
     change_hooks_.push_back(0);
   }
+}
+
+std::vector<TextChange> HookInstaller::Lookups() const {
+  std::vector<TextChange> lookups;
+  for (const auto& [address, changed] : changed_) {
+    if (changed.present == changed.original || questions_.count(address) == 0) continue;
+    lookups.push_back({address, changed.present, changed.original, 0, {}});
+  }
+  return lookups;
 }
 
 void HookInstaller::Forget(uint64_t low, uint64_t high) {

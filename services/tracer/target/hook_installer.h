@@ -72,8 +72,11 @@ class HookInstaller {
   // The code of [low, high) is not there any more: its hooks are gone, its stubs stay.
   void Forget(uint64_t low, uint64_t high);
 
-  // Prepares to put back every byte that was changed. Nothing else can be prepared afterwards.
-  void RemoveAll();
+  // Prepares to put back every byte that was changed, except what lookups of unwinders need as long
+  // as a hooked function may be crossed. Nothing else can be prepared afterwards.
+  void RemoveHooks();
+  // And these: for a stopped process, where no frame leads into a stub any more.
+  std::vector<TextChange> Lookups() const;
 
   // Writes all prepared jumps into a process that is stopped in none of the functions; one that
   // differs from the plan is an error before anything is changed. A sled that differs is left as it

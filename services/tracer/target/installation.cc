@@ -18,6 +18,8 @@
 #include "services/tracer/target/load_bias.h"
 #include "services/tracer/target/loader_events.h"
 #include "services/tracer/target/process_starts.h"
+#include "services/tracer/target/seccomp_check.h"
+#include "services/tracer/target/text_change.h"
 
 namespace flightrec::target {
 namespace {
@@ -111,13 +113,15 @@ absl::Status Installation::InstallAtEntry(std::shared_ptr<const symbols::Module>
   absl::Status status = Prepare(std::move(module));
   if (status.ok()) status = process_->SetGsBase(memory_->unregistered_block());
   if (status.ok()) status = installer_->Patch();
+  if (!status.ok()) return status;
   failures_ = installer_->TakeFailures();
-  return status.ok() ? process_->Detach() : status;
+  return process_->Detach();
 }
 
 absl::Status Installation::InstallWhileRunning() {
   process_->SetRunning();
   absl::Status status = FindSystemCall();
+  if (status.ok() && HasOwnFilters(pid())) status = AllowedByFilters();
   if (!status.ok()) return status;
   const absl::StatusOr<std::vector<MappedModule>> mapped = Modules();
   if (!mapped.ok()) return mapped.status();
@@ -161,6 +165,11 @@ absl::Status Installation::Prepare(std::shared_ptr<const symbols::Module> module
   }
   if (status.ok()) {
     status = installer_->AddUnwinder(*module, LoadBias(*module, mapped->front().base));
+  }
+  for (const symbols::Function& function : module->functions) {
+    if (absl::StartsWith(function.symbol, "_Unwind_"))
+      own_unwinder_.push_back(
+          {function.offset + LoadBias(*module, mapped->front().base), function.size});
   }
   unwinders_ = std::make_unique<Unwinders>(entries->loader);
   if (status.ok()) status = unwinders_->Answer(*mapped, *installer_);
@@ -241,15 +250,23 @@ absl::Status Installation::FindSystemCall() {
       absl::StrCat("process ", pid(), " has no SYSCALL instruction that could be used inside it"));
 }
 
+absl::Status Installation::AllowedByFilters() {
+  absl::Status status = threads_->StopAll();
+  if (!status.ok()) return status;
+  status = CheckThreadFilters(*threads_, system_call_);
+  threads_->Resume();
+  filters_allow_ = status.ok();
+  return status;
+}
+
 absl::StatusOr<uint64_t> Installation::CallInside(const char* what, int64_t number,
                                                   const std::vector<uint64_t>& arguments) {
   // A filter of the program's own may kill it for a call it does not expect.
-  const absl::StatusOr<ThreadStatus> program = ReadThreadStatus(pid(), pid());
-  const absl::StatusOr<ThreadStatus> own = ReadThreadStatus(getpid(), getpid());
-  if (program.ok() && own.ok() && program->seccomp_filters > own->seccomp_filters) {
-    return absl::FailedPreconditionError(absl::StrCat(
-        what, " inside process ", pid(),
-        " is not tried: the program has a seccomp filter. Name this module when it is launched"));
+  if (!filters_allow_ && HasOwnFilters(pid())) {
+    return absl::FailedPreconditionError(
+        absl::StrCat(what, " inside process ", pid(),
+                     " is not tried: the program has set a seccomp filter since. Name this module "
+                     "at the start"));
   }
   absl::Status status = threads_->StopOne();
   if (!status.ok()) return status;
@@ -375,10 +392,24 @@ absl::StatusOr<std::string> Installation::Release(OpenCalls open_calls, Removal&
   if (stopped.code() == absl::StatusCode::kDeadlineExceeded) return std::string(stopped.message());
   if (!stopped.ok()) return stopped;
   const absl::Time begin = absl::Now();
-  absl::StatusOr<std::string> why = ReleaseFrames(*threads_, *process_, *memory_, open_calls);
+  std::vector<RegionSpace> unwinders = own_unwinder_;
+  unwinders.insert(unwinders.end(), unwinders_->code().begin(), unwinders_->code().end());
+  absl::StatusOr<std::string> why =
+      ReleaseFrames(*threads_, *process_, *memory_, unwinders, open_calls);
+  const absl::Status restored = why.ok() && why->empty() ? RestoreLookups() : absl::OkStatus();
   threads_->Resume();
+  if (!restored.ok()) why = restored;
   removal.stopped = std::max(removal.stopped, absl::Now() - begin);
   return why;
+}
+
+absl::Status Installation::RestoreLookups() {
+  std::vector<TextChange> lookups = installer_->Lookups();
+  std::vector<size_t> unexpected = FindUnexpected(*process_, lookups);
+  // Code that was unmapped, or that somebody else has changed since.
+  for (; !unexpected.empty(); unexpected.pop_back())
+    lookups.erase(lookups.begin() + static_cast<std::ptrdiff_t>(unexpected.back()));
+  return WriteText(*process_, lookups);
 }
 
 absl::StatusOr<Removal> Installation::Remove() {
@@ -387,7 +418,7 @@ absl::StatusOr<Removal> Installation::Remove() {
   if (memory_ == nullptr || !CheckProgram().ok()) return removal;
   absl::Status status = system_call_ != 0 ? absl::OkStatus() : FindSystemCall();
   if (!status.ok()) return status;
-  installer_->RemoveAll();
+  installer_->RemoveHooks();
   HookChangeResult result;
   status = Apply(result, nullptr);
   if (!status.ok()) return status;

@@ -149,9 +149,13 @@ class Installation {
   absl::Status Apply(HookChangeResult& result, const std::function<absl::Status()>& prepare);
   // In the stopped program.
   absl::Status EnterBlocks();
+  // In the stopped program.
+  absl::Status RestoreLookups();
   absl::StatusOr<std::string> Release(OpenCalls open_calls, Removal& removal);
   absl::Status CheckProgram() const;
   absl::Status FindSystemCall();
+  // Whether seccomp filters let hooks be made.
+  absl::Status AllowedByFilters();
   absl::StatusOr<uint64_t> CallInside(const char* what, int64_t number,
                                       const std::vector<uint64_t>& arguments);
 
@@ -165,12 +169,14 @@ class Installation {
   std::vector<std::string> uncounted_starts_;
   absl::Status loader_events_;
   uint64_t system_call_ = 0;  // address of a SYSCALL instruction
-  bool entered_ = false;      // threads of a running program have blocks
+  bool filters_allow_ = false;
+  bool entered_ = false;  // threads of a running program have blocks
   std::unique_ptr<ThreadControl> threads_;
   std::unique_ptr<inject::RemoteProcess> process_;
   std::unique_ptr<ProcessMemory> memory_;
   std::unique_ptr<HookInstaller> installer_;
   std::unique_ptr<Unwinders> unwinders_;
+  std::vector<RegionSpace> own_unwinder_;  // functions of the program itself
   bool may_load_unwinder_ = false;
 };
 

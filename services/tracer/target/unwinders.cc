@@ -10,10 +10,12 @@ namespace flightrec::target {
 
 absl::Status Unwinders::Answer(absl::Span<const MappedModule> mapped, HookInstaller& installer) {
   std::set<uint64_t> present;
+  code_.clear();
   for (const MappedModule& one : mapped) {
     const bool is_loader = loader_ != 0 && one.base == loader_;
     if (!is_loader && !absl::StrContains(one.path, "/libgcc_s")) continue;
     present.insert(one.base);
+    if (!is_loader) code_.push_back({one.base, one.end - one.base});
     if (answered_.count(one.base) != 0) continue;
     const absl::StatusOr<symbols::Module> module = ReadMappedModule(one);
     if (!module.ok()) return module.status();

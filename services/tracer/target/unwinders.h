@@ -8,11 +8,13 @@
 
 #include <cstdint>
 #include <set>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/types/span.h"
 #include "services/tracer/target/hook_installer.h"
 #include "services/tracer/target/mapped_modules.h"
+#include "services/tracer/target/process_memory.h"
 
 namespace flightrec::target {
 
@@ -24,6 +26,9 @@ class Unwinders {
   // Prepares the answers that are missing, and forgets what is not there any more.
   absl::Status Answer(absl::Span<const MappedModule> mapped, HookInstaller& installer);
 
+  // Code of those found, without the loader's.
+  const std::vector<RegionSpace>& code() const { return code_; }
+
   // Found none but the loader's.
   bool may_come_later() const {
     return loader_ != 0 && answered_.size() == answered_.count(loader_);
@@ -32,6 +37,7 @@ class Unwinders {
  private:
   const uint64_t loader_;
   std::set<uint64_t> answered_;  // addresses of modules
+  std::vector<RegionSpace> code_;
 };
 
 }  // namespace flightrec::target
