@@ -1,9 +1,11 @@
 """`flightrec attach`: a process that runs already is recorded and left as it was."""
 
 import csv
+import ctypes
 import io
 import pathlib
 import signal
+import struct
 import subprocess
 
 import pytest
@@ -12,8 +14,9 @@ import pytest
 class Running:
     """A program that was started before any tracer."""
 
-    def __init__(self, command):
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    def __init__(self, command, prepare=None):
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+                                         preexec_fn=prepare)
         self.pid = self._process.pid
         assert self._process.stdout.readline() == "ready\n"
 
@@ -156,6 +159,71 @@ def test_attach__256_threads__then_recorded(laptop, target, start):
     assert program.changed_code() == []
     assert laptop.counts()["AttOnce"] == 1000
     assert program.end() == ("wrong 0", 0)
+
+
+VARIANTS = {"no_pie": ["-no-pie"], "stripped": ["-s"], "static": ["-static"]}
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_attach__program_of_another_kind__then_recorded_and_left_as_it_was(laptop, repository, start, tmp_path, variant):
+    program = tmp_path / variant
+    subprocess.run(["g++", "-O2", "-std=c++20", "-pthread", *VARIANTS[variant],
+                    repository / "tests/targets/attachable.cc", "-o", program], check=True)
+    running = start(program, "2", "10000")
+    with laptop.attached(str(running.pid)):
+        running.tell("c")
+    assert running.changed_code() == []
+    assert sum(laptop.counts().values()) >= 1000
+    assert running.end() == ("wrong 0", 0)
+
+
+def test_attach__executable_was_deleted_and_replaced__then_what_runs_is_recorded(laptop, target, start, tmp_path):
+    program = tmp_path / "attachable"
+    program.write_bytes(pathlib.Path(target("attachable")).read_bytes())
+    program.chmod(0o755)
+    running = start(program, "1")
+    program.unlink()
+    program.write_text("another file", encoding="utf-8")
+    with laptop.attached("-f", "AttOnce", str(running.pid)):
+        running.tell("c")
+    assert running.changed_code() == []
+    assert laptop.counts() == {"AttOnce": 1000}
+    assert running.end() == ("wrong 0", 0)
+
+
+def seccomp_filter(number):
+    """A classic BPF program that kills for one system call, as prctl takes it."""
+    steps = [(0x20, 0, 0, 0), (0x15, 0, 1, number), (0x06, 0, 0, 0x80000000), (0x06, 0, 0, 0x7FFF0000)]
+    code = b"".join(struct.pack("HBBI", *step) for step in steps)
+    buffer = ctypes.create_string_buffer(code, len(code))
+    return buffer, ctypes.create_string_buffer(struct.pack("HxxxxxxQ", len(steps), ctypes.addressof(buffer)))
+
+
+@pytest.mark.parametrize("number,allowed", [(53, False), (186, False), (169, True)],
+                         ids=["socketpair", "gettid", "reboot"])
+def test_attach__seccomp_filter_that_kills__then_refused_before_anything_changes(laptop, target, number, allowed):
+    steps, program = seccomp_filter(number)
+    libc = ctypes.CDLL(None)
+
+    def restrict():
+        assert libc.prctl(38, 1, 0, 0, 0) == 0  # PR_SET_NO_NEW_PRIVS
+        assert libc.prctl(22, 2, program) == 0  # PR_SET_SECCOMP, SECCOMP_MODE_FILTER
+
+    running = Running([target("attachable"), "0"], prepare=restrict)
+    try:
+        before = running.mapped()
+        if allowed:
+            with laptop.attached(str(running.pid)):
+                pass
+        else:
+            refused = laptop.ask("attach", "-f", "*", str(running.pid))
+            assert refused.returncode == 1
+            assert "seccomp filter" in refused.stderr
+        assert running.mapped() == before
+        assert running.end()[1] == 0
+    finally:
+        running.kill()
+    del steps
 
 
 def test_attach__no_such_process__then_says_so(laptop):
