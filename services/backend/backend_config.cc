@@ -93,6 +93,7 @@ absl::StatusOr<FinalizedBackendConfig> Finalize(const BackendConfig& config) {
   result.ingest_ = config.ingest;
   result.read_ = config.read;
   result.retention_ = config.retention;
+  result.rollups_ = config.rollups;
   result.write_endpoint_file_ = config.write_endpoint_file;
   return result;
 }

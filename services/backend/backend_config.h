@@ -53,6 +53,8 @@ struct BackendConfig {
   IngestLimits ingest;
   ReadLimits read;
   RetentionLimits retention;
+  // Make rollups of chunks in the background.
+  bool rollups = false;
   // Say in the store's endpoint file where this backend listens. The all-in-one writes the file
   // itself.
   bool write_endpoint_file = true;
@@ -65,6 +67,7 @@ class FinalizedBackendConfig {
   const IngestLimits& ingest() const { return ingest_; }
   const ReadLimits& read() const { return read_; }
   const RetentionLimits& retention() const { return retention_; }
+  bool rollups() const { return rollups_; }
   bool write_endpoint_file() const { return write_endpoint_file_; }
 
  private:
@@ -76,6 +79,7 @@ class FinalizedBackendConfig {
   IngestLimits ingest_;
   ReadLimits read_;
   RetentionLimits retention_;
+  bool rollups_ = false;
   bool write_endpoint_file_ = true;
 };
 

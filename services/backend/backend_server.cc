@@ -51,6 +51,7 @@ BackendServer::BackendServer(const FinalizedBackendConfig& config, std::unique_p
                              log::Logger* logger, metrics::Registry* registry)
     : config_(config),
       logger_(logger),
+      registry_(*registry),
       store_(std::move(store)),
       server_(config.server(), "backend", logger, registry),
       ingest_service_(*store_, config.ingest(), server_.authenticator(), *logger, *registry),
@@ -71,6 +72,7 @@ absl::Status BackendServer::Serve() {
   server_.Register(&read_service_, "flightrec.read.v1.ReadService");
   server_.Register(&admin_service_, "flightrec.admin.v1.AdminService");
   if (absl::Status status = server_.Start(); !status.ok()) return status;
+  if (config_.rollups()) store_->StartRollups(registry_);
   serving_ = true;
   retention_.Start();
   if (!config_.write_endpoint_file()) return absl::OkStatus();

@@ -53,6 +53,7 @@ class BackendServer {
 
   const FinalizedBackendConfig config_;
   log::Logger* const logger_;
+  metrics::Registry& registry_;
   // Sessions use the store until the server is gone.
   const std::unique_ptr<Store> store_;
   rpc::Server server_;

@@ -38,6 +38,8 @@ ABSL_FLAG(absl::Duration, retention_interval, flightrec::backend::RetentionLimit
 ABSL_FLAG(absl::Duration, undelete_window, flightrec::backend::RetentionLimits().undelete_window,
           "How long a deleted recording can be brought back.");
 
+ABSL_FLAG(bool, rollups, true, "Make rollups of chunks, when nobody else wants the processor.");
+
 namespace flightrec::backend {
 namespace {
 
@@ -55,6 +57,7 @@ BackendConfig ConfigFromFlags() {
   config.retention.bytes = absl::GetFlag(FLAGS_retention_bytes);
   config.retention.interval = absl::GetFlag(FLAGS_retention_interval);
   config.retention.undelete_window = absl::GetFlag(FLAGS_undelete_window);
+  config.rollups = absl::GetFlag(FLAGS_rollups);
   return config;
 }
 

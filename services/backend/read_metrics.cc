@@ -7,6 +7,9 @@ ReadMetrics::ReadMetrics(metrics::Registry& registry)
           registry.AddCounter("flightrec_backend_chunks_read_total", "Chunks given to readers.")),
       bytes_read(registry.AddCounter("flightrec_backend_chunk_bytes_read_total",
                                      "Bytes of chunks given to readers.")),
+      chunks_pruned(registry.AddCounter(
+          "flightrec_backend_chunks_pruned_total",
+          "Chunks left out because their rollup has none of the functions asked for.")),
       recordings_deleted(registry.AddCounter("flightrec_backend_recordings_deleted_total",
                                              "Recordings deleted by request.")),
       tails(registry.AddGauge("flightrec_backend_tails", "Readers that follow a recording now.")),

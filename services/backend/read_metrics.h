@@ -11,6 +11,7 @@ struct ReadMetrics {
 
   metrics::Counter& chunks_read;
   metrics::Counter& bytes_read;
+  metrics::Counter& chunks_pruned;
   metrics::Counter& recordings_deleted;
   metrics::Gauge& tails;
   metrics::Counter& tails_refused;

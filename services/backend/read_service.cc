@@ -159,6 +159,10 @@ absl::StatusOr<ChunkCursor> ReadService::OpenChunks(
         "end_ns", absl::StrCat("must be after start_ns, got start_ns=", request.start_ns(),
                                " end_ns=", request.end_ns()));
   }
+  if (request.function_ids_size() > kMaxFunctionIds) {
+    return rpc::InvalidField("function_ids", absl::StrCat("has ", request.function_ids_size(),
+                                                          ", the most is ", kMaxFunctionIds));
+  }
   absl::StatusOr<Resource> resource = ResolveResource(store_, tenant, "parent", request.parent());
   if (!resource.ok()) return resource.status();
   ChunkQuery query;
@@ -171,6 +175,7 @@ absl::StatusOr<ChunkCursor> ReadService::OpenChunks(
   query.start_ns = request.start_ns();
   query.end_ns = request.end_ns();
   query.after_position = request.after_position();
+  query.function_ids.assign(request.function_ids().begin(), request.function_ids().end());
   return store_.ReadChunks(std::move(query));
 }
 
@@ -180,12 +185,23 @@ grpc::ServerWriteReactor<read::v1::StreamChunksResponse>* ReadService::StreamChu
   if (!cursor.ok()) {
     return new FailedStream<read::v1::StreamChunksResponse>(rpc::ToGrpcStatus(cursor.status()));
   }
-  return new ChunksStream(*std::move(cursor), {&metrics_.chunks_read, &metrics_.bytes_read});
+  return new ChunksStream(*std::move(cursor),
+                          {&metrics_.chunks_read, &metrics_.bytes_read, &metrics_.chunks_pruned});
 }
 
 grpc::ServerWriteReactor<read::v1::TailChunksResponse>* ReadService::TailChunks(
     grpc::CallbackServerContext* context, const read::v1::TailChunksRequest* request) {
   return tails_.Tail(TenantOf(authenticator_, *context), *request);
+}
+
+grpc::ServerWriteReactor<read::v1::StreamRollupsResponse>* ReadService::StreamRollups(
+    grpc::CallbackServerContext* context, const read::v1::StreamRollupsRequest* request) {
+  std::string tenant = TenantOf(authenticator_, *context);
+  absl::StatusOr<Resource> resource = ResolveRecording(store_, tenant, "parent", request->parent());
+  if (!resource.ok()) {
+    return new FailedStream<read::v1::StreamRollupsResponse>(rpc::ToGrpcStatus(resource.status()));
+  }
+  return new RollupsStream(store_, std::move(tenant), *resource, request->after_position());
 }
 
 grpc::ServerUnaryReactor* ReadService::DeleteRecording(

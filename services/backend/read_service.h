@@ -23,6 +23,8 @@ namespace flightrec::backend {
 
 inline constexpr int kDefaultPageSize = 50;
 inline constexpr int kMaxPageSize = 1000;
+// Of StreamChunks.
+inline constexpr int kMaxFunctionIds = 1000;
 
 class ReadService : public read::v1::ReadService::CallbackService {
  public:
@@ -53,6 +55,8 @@ class ReadService : public read::v1::ReadService::CallbackService {
       grpc::CallbackServerContext* context, const read::v1::StreamChunksRequest* request) override;
   grpc::ServerWriteReactor<read::v1::TailChunksResponse>* TailChunks(
       grpc::CallbackServerContext* context, const read::v1::TailChunksRequest* request) override;
+  grpc::ServerWriteReactor<read::v1::StreamRollupsResponse>* StreamRollups(
+      grpc::CallbackServerContext* context, const read::v1::StreamRollupsRequest* request) override;
   grpc::ServerUnaryReactor* DeleteRecording(grpc::CallbackServerContext* context,
                                             const read::v1::DeleteRecordingRequest* request,
                                             google::protobuf::Empty* response) override;

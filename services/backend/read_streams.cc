@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "common/rpc/status.h"
 
 namespace flightrec::backend {
@@ -40,6 +41,53 @@ void FunctionsStream::OnWriteDone(bool ok) {
   if (!cursor_.empty()) WriteNext();
 }
 
+RollupsStream::RollupsStream(const Store& store, std::string tenant, const Resource& resource,
+                             uint64_t after_position)
+    : store_(store),
+      tenant_(std::move(tenant)),
+      recording_(resource.recording_id),
+      position_(after_position) {
+  WriteNext();
+}
+
+void RollupsStream::WriteNext() {
+  absl::StatusOr<std::vector<std::string>> next =
+      store_.ReadRollups(tenant_, recording_, position_, 1);
+  absl::StatusOr<uint64_t> last = store_.LastPosition(tenant_, recording_);
+  if (!next.ok() || !last.ok()) {
+    ended_ = true;
+    Finish(rpc::ToGrpcStatus(next.ok() ? last.status() : next.status()));
+    return;
+  }
+  if (next->empty()) {
+    ended_ = true;
+    response_.mutable_end()->set_rollups(rollups_);
+    response_.mutable_end()->set_last_position(position_);
+    response_.mutable_end()->set_last_chunk_position(*last);
+    StartWriteAndFinish(&response_, grpc::WriteOptions(), grpc::Status::OK);
+    return;
+  }
+  if (!response_.mutable_rollup()->ParseFromString(next->front())) {
+    ended_ = true;
+    Finish(rpc::ToGrpcStatus(absl::DataLossError(
+        absl::StrCat("store: a rollup after position ", position_, " does not parse"))));
+    return;
+  }
+  ++rollups_;
+  position_ = response_.rollup().position();
+  StartWrite(&response_);
+}
+
+void RollupsStream::OnWriteDone(bool ok) {
+  if (ended_) return;
+  if (ok) {
+    WriteNext();
+  } else {
+    ended_ = true;
+    Finish(grpc::Status::CANCELLED);
+  }
+}
+
 ChunksStream::ChunksStream(ChunkCursor cursor, Counters counters)
     : cursor_(std::move(cursor)), counters_(counters) {
   *response_.mutable_header()->mutable_recording() = cursor_.recording();
@@ -69,6 +117,7 @@ void ChunksStream::WriteNext() {
 
 void ChunksStream::WriteEnd() {
   ended_ = true;
+  counters_.pruned->Add(cursor_.pruned());
   read::v1::ChunksEnd& end = *response_.mutable_end();
   end.set_chunks(chunks_);
   end.set_calls(calls_);

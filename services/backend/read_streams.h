@@ -48,11 +48,32 @@ class FunctionsStream : public grpc::ServerWriteReactor<read::v1::StreamFunction
   read::v1::StreamFunctionsResponse response_;
 };
 
+class RollupsStream : public grpc::ServerWriteReactor<read::v1::StreamRollupsResponse> {
+ public:
+  RollupsStream(const Store& store, std::string tenant, const Resource& resource,
+                uint64_t after_position);
+
+  void OnWriteDone(bool ok) override;
+  void OnDone() override { delete this; }
+
+ private:
+  void WriteNext();
+
+  const Store& store_;
+  const std::string tenant_;
+  const ids::Ulid recording_;
+  uint64_t position_;
+  uint64_t rollups_ = 0;
+  bool ended_ = false;
+  read::v1::StreamRollupsResponse response_;
+};
+
 class ChunksStream : public grpc::ServerWriteReactor<read::v1::StreamChunksResponse> {
  public:
   struct Counters {
     metrics::Counter* chunks;
     metrics::Counter* bytes;
+    metrics::Counter* pruned;
   };
   ChunksStream(ChunkCursor cursor, Counters counters);
 

@@ -109,10 +109,13 @@ TEST_F(TailServiceTest, readers_have_gone__then_ingest_goes_on_and_no_reader_is_
 }
 
 TEST_F(TailServiceTest, backend_drains__then_a_waiting_reader_is_told) {
+  AddChunk();
   grpc::ClientContext context;
   const Reader reader = Tail(context);
-  std::thread drain([this] { backend_.server().Drain(); });
   read::v1::TailChunksResponse response;
+  // The stream is open.
+  ASSERT_TRUE(reader->Read(&response));
+  std::thread drain([this] { backend_.server().Drain(); });
   EXPECT_FALSE(reader->Read(&response));
   EXPECT_EQ(reader->Finish().error_code(), grpc::UNAVAILABLE);
   drain.join();

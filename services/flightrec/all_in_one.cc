@@ -62,6 +62,8 @@ rpc::ServerConfig AllInOne::ServerFor(const std::string& name, const std::string
 
 absl::Status AllInOne::StartBackend() {
   backend::BackendConfig config;
+  // A command that ends soon leaves them to the process that stays.
+  config.rollups = config_.mcp;
   config.store_directory = config_.store;
   // Written here when all services have their addresses.
   config.write_endpoint_file = false;

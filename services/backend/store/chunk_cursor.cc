@@ -1,10 +1,12 @@
 #include "services/backend/store/chunk_cursor.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "common/chunk/codec.h"
 #include "common/ids/resource_name.h"
+#include "flightrec/read/v1/read.pb.h"
 
 namespace flightrec::backend {
 
@@ -37,18 +39,42 @@ absl::Status ChunkCursor::ReadRecording() {
 }
 
 absl::StatusOr<std::optional<StoredChunk>> ChunkCursor::Next() {
-  if (ahead_.empty() && !next_key_.empty()) {
-    if (absl::Status status = ReadIndex(); !status.ok()) return status;
+  while (true) {
+    if (ahead_.empty() && !next_key_.empty()) {
+      if (absl::Status status = ReadIndex(); !status.ok()) return status;
+    }
+    if (ahead_.empty()) {
+      if (!next_key_.empty()) continue;
+      if (absl::Status status = DeletedMeanwhile(); !status.ok()) return status;
+      return std::optional<StoredChunk>();
+    }
+    const Entry entry = ahead_.front();
+    ahead_.pop_front();
+    absl::StatusOr<bool> wanted = MayHaveFunctions(entry);
+    if (!wanted.ok()) return wanted.status();
+    if (!*wanted) {
+      ++pruned_;
+      continue;
+    }
+    absl::StatusOr<StoredChunk> chunk = Load(entry);
+    if (!chunk.ok()) return chunk.status();
+    return std::optional<StoredChunk>(*std::move(chunk));
   }
-  if (ahead_.empty()) {
-    if (absl::Status status = DeletedMeanwhile(); !status.ok()) return status;
-    return std::optional<StoredChunk>();
-  }
-  const Entry entry = ahead_.front();
-  ahead_.pop_front();
-  absl::StatusOr<StoredChunk> chunk = Load(entry);
-  if (!chunk.ok()) return chunk.status();
-  return std::optional<StoredChunk>(*std::move(chunk));
+}
+
+absl::StatusOr<bool> ChunkCursor::MayHaveFunctions(const Entry& entry) const {
+  if (query_.function_ids.empty()) return true;
+  absl::StatusOr<std::optional<std::string>> value = database_->Get(
+      Family::kRollups, ChunkKey(query_.tenant, query_.recording, entry.index.position));
+  if (!value.ok()) return value.status();
+  read::v1::ChunkRollup rollup;
+  if (!value->has_value() || !rollup.ParseFromString(**value) || rollup.unreadable()) return true;
+  return std::any_of(rollup.functions().begin(), rollup.functions().end(),
+                     [this](const read::v1::FunctionRollup& function) {
+                       return function.calls() > 0 &&
+                              std::find(query_.function_ids.begin(), query_.function_ids.end(),
+                                        function.function_id()) != query_.function_ids.end();
+                     });
 }
 
 absl::Status ChunkCursor::ReadIndex() {

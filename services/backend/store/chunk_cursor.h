@@ -12,6 +12,7 @@
 #include <deque>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -40,6 +41,8 @@ struct ChunkQuery {
   int64_t start_ns = 0;
   int64_t end_ns = 0;
   uint64_t after_position = 0;
+  // Only chunks with calls of one of them, as far as rollups tell; none: all.
+  std::vector<ids::FunctionId> function_ids;
 };
 
 struct StoredChunk {
@@ -58,6 +61,9 @@ class ChunkCursor {
   // Of the recording when the cursor was opened; 0 when it had no chunk.
   uint64_t last_position() const { return last_position_; }
 
+  // Chunks that were left out for the functions they do not have.
+  uint64_t pruned() const { return pruned_; }
+
   // Nothing after the last one. DATA_LOSS: the chunk is damaged (named). ABORTED: the recording was
   // deleted meanwhile.
   absl::StatusOr<std::optional<StoredChunk>> Next();
@@ -74,6 +80,8 @@ class ChunkCursor {
   absl::Status ReadRecording();
   absl::Status ReadIndex();
   bool Wanted(const Entry& entry) const;
+  // False when its rollup says that the chunk has no call of the functions asked for.
+  absl::StatusOr<bool> MayHaveFunctions(const Entry& entry) const;
   absl::StatusOr<StoredChunk> Load(const Entry& entry) const;
   absl::Status DeletedMeanwhile() const;
 
@@ -81,6 +89,7 @@ class ChunkCursor {
   ChunkQuery query_;
   trace::v1::Recording recording_;
   uint64_t last_position_ = 0;
+  uint64_t pruned_ = 0;
   // What the index has from here to end_key_ is still to be read.
   std::string next_key_;
   std::string end_key_;

@@ -54,8 +54,14 @@ bool CommitWatch::CancelWait(uint64_t follower) {
   return std::exchange(followers_.at(follower).wake, nullptr) != nullptr;
 }
 
+void CommitWatch::SetObserver(Observer observer) {
+  absl::MutexLock lock(&mutex_);
+  observer_ = std::move(observer);
+}
+
 void CommitWatch::Notify(const CommittedPositions& positions) {
   absl::MutexLock lock(&mutex_);
+  if (observer_) observer_(positions);
   if (followers_.empty()) return;
   for (const auto& [key, position] : positions) {
     const auto recording = by_recording_.find(key);

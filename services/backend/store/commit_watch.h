@@ -47,6 +47,11 @@ class CommitWatch {
   // True: `wake` will not be called.
   bool CancelWait(uint64_t follower);
 
+  // Is told of every commit, on the committing thread, and must not block; nullptr: nobody. After
+  // the return the one before is not called any more.
+  using Observer = std::function<void(const CommittedPositions&)>;
+  void SetObserver(Observer observer);
+
   // From the committing thread, after the write.
   void Notify(const CommittedPositions& positions);
 
@@ -64,6 +69,7 @@ class CommitWatch {
   absl::flat_hash_map<uint64_t, Follower> followers_ ABSL_GUARDED_BY(mutex_);
   absl::flat_hash_map<std::string, absl::flat_hash_set<uint64_t>> by_recording_
       ABSL_GUARDED_BY(mutex_);
+  Observer observer_ ABSL_GUARDED_BY(mutex_);
   uint64_t last_follower_ ABSL_GUARDED_BY(mutex_) = 0;
   // At most one of each follower.
   std::deque<Wake> due_ ABSL_GUARDED_BY(mutex_);

@@ -288,6 +288,24 @@ absl::Status Database::ScanBackwards(Family family_id, absl::string_view begin,
   return FromRocks(it->status(), absl::StrCat("scan ", FamilyName(family_id)));
 }
 
+absl::Status Database::Put(Family family_id, absl::string_view key, absl::string_view value) {
+  absl::ReaderMutexLock lock(&mutex_);
+  if (absl::Status open = CheckOpen(); !open.ok()) return open;
+  return FromRocks(db_->Put(rocksdb::WriteOptions(), families_[static_cast<size_t>(family_id)],
+                            ToSlice(key), ToSlice(value)),
+                   absl::StrCat("write to ", FamilyName(family_id)));
+}
+
+absl::Status Database::DeleteRange(Family family_id, absl::string_view begin,
+                                   absl::string_view end) {
+  absl::ReaderMutexLock lock(&mutex_);
+  if (absl::Status open = CheckOpen(); !open.ok()) return open;
+  return FromRocks(
+      db_->DeleteRange(rocksdb::WriteOptions(), families_[static_cast<size_t>(family_id)],
+                       ToSlice(begin), ToSlice(end)),
+      absl::StrCat("delete from ", FamilyName(family_id)));
+}
+
 absl::Status Database::WriteSynced(rocksdb::WriteBatch& batch) {
   if (write_failed_) {
     if (absl::Status recovered = Recover(); !recovered.ok()) return recovered;

@@ -77,6 +77,9 @@ class Database {
   // On disk when it returns ok. After a failed write it first tries to bring the database back,
   // if need be by opening it again, which waits for reads under way.
   absl::Status WriteSynced(rocksdb::WriteBatch& batch);
+  // For what can be made again: may be lost in a power cut. From any thread.
+  absl::Status Put(Family family, absl::string_view key, absl::string_view value);
+  absl::Status DeleteRange(Family family, absl::string_view begin, absl::string_view end);
 
   // Gives back the disk space of keys that were deleted; of chunks, once all of their blob file
   // are. Writes go on.

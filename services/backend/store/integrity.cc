@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/chunk/codec.h"
 #include "common/ids/resource_name.h"
+#include "flightrec/read/v1/read.pb.h"
 #include "flightrec/trace/v1/trace.pb.h"
 #include "services/backend/store/trash_entry.h"
 
@@ -26,6 +27,8 @@ bool Parses(Family family, absl::string_view value) {
       return trace::v1::Thread().ParseFromArray(value.data(), size);
     case Family::kFunctions:
       return trace::v1::Function().ParseFromArray(value.data(), size);
+    case Family::kRollups:
+      return read::v1::ChunkRollup().ParseFromArray(value.data(), size);
     default:
       return true;
   }

@@ -10,8 +10,8 @@ namespace flightrec::backend {
 namespace {
 
 constexpr std::array<const char*, kFamilyCount> kFamilyNames = {
-    "default",   "recordings",  "tombstones", "processes", "threads",
-    "functions", "chunk_index", "chunks",     "producers", "trash",
+    "default",     "recordings", "tombstones", "processes", "threads", "functions",
+    "chunk_index", "chunks",     "producers",  "trash",     "rollups",
 };
 
 }  // namespace

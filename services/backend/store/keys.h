@@ -37,6 +37,7 @@ enum class Family : size_t {
   kChunks,
   kProducers,
   kTrash,
+  kRollups,
   kCount,
 };
 inline constexpr size_t kFamilyCount = static_cast<size_t>(Family::kCount);
@@ -46,7 +47,7 @@ const char* FamilyName(Family family);
 // Those whose keys begin with a RecordingKey, except the tombstones: what a recording is made of.
 inline constexpr std::array kRecordingFamilies = {
     Family::kRecordings, Family::kProcesses, Family::kThreads, Family::kFunctions,
-    Family::kChunkIndex, Family::kChunks,    Family::kTrash};
+    Family::kChunkIndex, Family::kChunks,    Family::kTrash,   Family::kRollups};
 
 // The length of the tenant in one byte, then the tenant: no tenant's keys are a prefix of
 // another's.

@@ -315,6 +315,38 @@ absl::StatusOr<ChunkCursor> Store::ReadChunks(ChunkQuery query) const {
   return ChunkCursor::Open(*database_, std::move(query));
 }
 
+void Store::StartRollups(metrics::Registry& registry) {
+  rollups_ = std::make_unique<RollupWorker>(*database_, watch_, registry);
+}
+
+absl::StatusOr<std::vector<std::string>> Store::ReadRollups(absl::string_view tenant,
+                                                            const ids::Ulid& recording,
+                                                            uint64_t after_position,
+                                                            size_t limit) const {
+  std::vector<std::string> rollups;
+  absl::Status scanned = database_->Scan(
+      Family::kRollups, ChunkKey(tenant, recording, after_position + 1),
+      PrefixEnd(RecordingKey(tenant, recording)), [&](absl::string_view, absl::string_view value) {
+        rollups.emplace_back(value);
+        return rollups.size() < limit;
+      });
+  if (!scanned.ok()) return scanned;
+  return rollups;
+}
+
+absl::StatusOr<uint64_t> Store::LastPosition(absl::string_view tenant,
+                                             const ids::Ulid& recording) const {
+  const std::string key = RecordingKey(tenant, recording);
+  uint64_t last = 0;
+  absl::Status scanned = database_->ScanBackwards(Family::kChunks, key, PrefixEnd(key),
+                                                  [&last](absl::string_view chunk_key, auto) {
+                                                    last = LastIdOfKey(chunk_key);
+                                                    return false;
+                                                  });
+  if (!scanned.ok()) return scanned;
+  return last;
+}
+
 absl::StatusOr<TailCursor> Store::Tail(TailQuery query) const {
   return TailCursor::Open(*database_, std::move(query));
 }

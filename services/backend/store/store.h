@@ -27,6 +27,7 @@
 #include "services/backend/store/commit_watch.h"
 #include "services/backend/store/committer.h"
 #include "services/backend/store/database.h"
+#include "services/backend/store/rollup_worker.h"
 #include "services/backend/store/tail_cursor.h"
 #include "services/backend/store/trash_entry.h"
 
@@ -127,6 +128,17 @@ class Store {
   absl::StatusOr<TailCursor> Tail(TailQuery query) const;
   CommitWatch& watch() { return watch_; }
 
+  // Makes rollups from now on, in the background. Once.
+  void StartRollups(metrics::Registry& registry);
+  // Null before StartRollups.
+  RollupWorker* rollups() { return rollups_.get(); }
+  // At most `limit` of those after the position, in order; each is a ChunkRollup.
+  absl::StatusOr<std::vector<std::string>> ReadRollups(absl::string_view tenant,
+                                                       const ids::Ulid& recording,
+                                                       uint64_t after_position, size_t limit) const;
+  // 0: it has no chunk.
+  absl::StatusOr<uint64_t> LastPosition(absl::string_view tenant, const ids::Ulid& recording) const;
+
  private:
   Store(std::unique_ptr<Database> database, clock::Clock& clock, metrics::Registry& registry);
 
@@ -135,6 +147,8 @@ class Store {
   CommitWatch watch_;
   // Uses the above.
   Committer committer_;
+  // Uses the database and the watch.
+  std::unique_ptr<RollupWorker> rollups_;
 };
 
 }  // namespace flightrec::backend

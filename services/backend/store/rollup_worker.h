@@ -1,0 +1,74 @@
+// Makes the rollups of chunks in the background, from the first chunk of each recording on without
+// gaps, so that the last rollup says how far it is. They are derived: what is missing, because the
+// backend ended or the column family was dropped, is made again.
+//
+// One thread of its own, which runs when nobody else wants the processor. Thread-safe. Chunks that
+// do not decode get a rollup that says so.
+#ifndef SERVICES_BACKEND_STORE_ROLLUP_WORKER_H_
+#define SERVICES_BACKEND_STORE_ROLLUP_WORKER_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <string>
+#include <thread>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/container/flat_hash_set.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
+#include "common/metrics/registry.h"
+#include "services/backend/store/commit_watch.h"
+#include "services/backend/store/database.h"
+
+namespace flightrec::backend {
+
+// Recordings that wait; beyond it the worker looks at all of them when it has caught up.
+inline constexpr size_t kMaxPendingRecordings = 10000;
+// Of one recording before the next one's turn.
+inline constexpr size_t kRollupsPerTurn = 64;
+
+class RollupWorker {
+ public:
+  // All outlive the worker. Begins with every recording of the store.
+  RollupWorker(Database& database, CommitWatch& watch, metrics::Registry& registry);
+  // Ends after the chunk under way.
+  ~RollupWorker();
+  RollupWorker(const RollupWorker&) = delete;
+  RollupWorker& operator=(const RollupWorker&) = delete;
+
+  // Until every chunk committed before has its rollup, for tests.
+  void WaitUntilIdle();
+
+ private:
+  void Run();
+  void AddPending(const std::string& recording_key) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void AddAllRecordings();
+  bool stopping() const;
+  // Whether there may be more to do.
+  absl::StatusOr<bool> RollUp(const std::string& recording_key);
+  // False: there is no such chunk.
+  absl::StatusOr<bool> RollUpChunk(const std::string& recording_key, uint64_t position);
+  absl::Status Write(const std::string& recording_key, uint64_t position, const std::string& value);
+
+  Database& database_;
+  CommitWatch& watch_;
+  metrics::Counter& rollups_;
+  metrics::Counter& unreadable_;
+  metrics::Counter& failures_;
+  metrics::Gauge& pending_recordings_;
+
+  mutable absl::Mutex mutex_;
+  std::deque<std::string> pending_ ABSL_GUARDED_BY(mutex_);
+  absl::flat_hash_set<std::string> is_pending_ ABSL_GUARDED_BY(mutex_);
+  bool look_at_all_ ABSL_GUARDED_BY(mutex_) = true;
+  bool busy_ ABSL_GUARDED_BY(mutex_) = false;
+  bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
+  // Last: uses all of the above.
+  std::thread thread_;
+};
+
+}  // namespace flightrec::backend
+
+#endif  // SERVICES_BACKEND_STORE_ROLLUP_WORKER_H_
