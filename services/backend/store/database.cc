@@ -43,6 +43,9 @@ constexpr uint64_t kTableBytes = uint64_t{64} << 30;
 
 // A file in the store's directory: whether it can be written at all.
 constexpr char kProbeFile[] = "writable.probe";
+constexpr size_t kProbeBytes = 4096;
+// Besides what the logs hold.
+constexpr uint64_t kRoomToOpen = uint64_t{1} << 20;
 
 rocksdb::DBOptions RocksOptions(const DatabaseOptions& ours) {
   rocksdb::DBOptions options;
@@ -320,24 +323,39 @@ absl::Status Database::WriteSynced(rocksdb::WriteBatch& batch) {
 }
 
 absl::Status Database::Recover() {
-  // Not from the log that the failed write may have left half a record in: Resume begins another.
+  rocksdb::Status resumed = rocksdb::Status::Aborted("closed");
   {
+    // Not from the log that the failed write may have left half a record in: Resume begins another.
     absl::ReaderMutexLock lock(&mutex_);
-    if (db_ != nullptr) {
-      const rocksdb::Status resumed = db_->Resume();
-      if (resumed.ok()) return absl::OkStatus();
-      if (resumed.IsNoSpace()) return FromRocks(resumed, "go on after a failed write");
-    }
+    if (db_ != nullptr) resumed = db_->Resume();
   }
-  // RocksDB goes on by itself after a full disk only; after other errors it has to be opened again.
-  // While that cannot work it stays as it is, so that it can be read.
-  const rocksdb::Status probed =
-      rocksdb::WriteStringToFile(options_.env, "", absl::StrCat(directory_, "/", kProbeFile), true);
-  if (!probed.ok()) return FromRocks(probed, "write again");
-  options_.env->DeleteFile(absl::StrCat(directory_, "/", kProbeFile));
+  if (resumed.ok()) return absl::OkStatus();
+  // After some errors, full disks among them, RocksDB has to be opened again. While that cannot
+  // work it stays as it is, so that it can be read.
+  if (absl::Status ready = CheckRoomToOpen(); !ready.ok()) return ready;
   absl::MutexLock lock(&mutex_);
   CloseRocks();
   return OpenRocks();
+}
+
+absl::Status Database::CheckRoomToOpen() {
+  // What the logs hold is written to tables when they are replayed.
+  uint64_t needed = kRoomToOpen;
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator(directory_, error)) {
+    if (absl::EndsWith(entry.path().string(), ".log")) needed += entry.file_size(error);
+  }
+  uint64_t free = 0;
+  rocksdb::Status status = options_.env->GetFreeSpace(directory_, &free);
+  if (status.ok() && free < needed) {
+    return absl::ResourceExhaustedError(absl::StrCat("store: ", directory_, " has ", free,
+                                                     " bytes free, ", needed,
+                                                     " are needed to go on after a failed write"));
+  }
+  const std::string probe = absl::StrCat(directory_, "/", kProbeFile);
+  status = rocksdb::WriteStringToFile(options_.env, std::string(kProbeBytes, '\0'), probe, true);
+  options_.env->DeleteFile(probe).PermitUncheckedError();
+  return FromRocks(status, "write again");
 }
 
 absl::Status Database::Reclaim(Family family_id) {

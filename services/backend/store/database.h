@@ -97,6 +97,7 @@ class Database {
   absl::Status OpenRocks() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void CloseRocks() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status Recover();
+  absl::Status CheckRoomToOpen();
   absl::Status CheckFormatVersion();
   absl::Status CheckOpen() const ABSL_SHARED_LOCKS_REQUIRED(mutex_);
 
