@@ -157,6 +157,19 @@ std::string ProcessFilter(const std::vector<std::string>& words) {
   return absl::StrJoin(filter, " ");
 }
 
+// What backup, restore, delete and undelete are about.
+absl::Status TakeStoreWord(const std::vector<std::string>& words, CommandLine& line) {
+  const bool directory = line.command == Command::kBackup || line.command == Command::kRestore;
+  if (words.empty()) {
+    return absl::InvalidArgumentError(
+        directory ? "no directory of the backup; use: flightrec backup DIR, flightrec restore DIR "
+                    "--store=NEW"
+                  : "no recording; name it by its id: flightrec delete RECORDING");
+  }
+  (directory ? line.directory : line.recording) = words[0];
+  return absl::OkStatus();
+}
+
 // The words that are not flags go to the command.
 absl::Status TakePositional(const std::vector<std::string>& words, CommandLine& line) {
   size_t used = 0;
@@ -194,23 +207,13 @@ absl::Status TakePositional(const std::vector<std::string>& words, CommandLine& 
       break;
     case Command::kBackup:
     case Command::kRestore:
-      if (words.empty()) {
-        return absl::InvalidArgumentError(
-            "no directory of the backup; use: flightrec backup DIR, flightrec restore DIR "
-            "--store=NEW");
-      }
-      line.directory = words[0];
-      used = 1;
-      break;
     case Command::kDelete:
-    case Command::kUndelete:
-      if (words.empty()) {
-        return absl::InvalidArgumentError(
-            "no recording; name it by its id: flightrec delete RECORDING");
-      }
-      line.recording = words[0];
+    case Command::kUndelete: {
+      absl::Status taken = TakeStoreWord(words, line);
+      if (!taken.ok()) return taken;
       used = 1;
       break;
+    }
     case Command::kProbes:
       if (line.add_patterns.empty() && line.remove_patterns.empty()) {
         return absl::InvalidArgumentError(

@@ -82,5 +82,14 @@ TEST(CommandLine, wrong_words__then_says_which_and_how) {
   EXPECT_THAT(Error({"report", "--colour=on"}), HasSubstr("'--colour=on' is not a flag"));
 }
 
+TEST(CommandLine, commands_of_the_store__then_they_need_what_they_are_about) {
+  EXPECT_EQ(Parse({"backup", "/copy"})->directory, "/copy");
+  EXPECT_EQ(Parse({"restore", "/copy", "--store=/new"})->store, "/new");
+  EXPECT_EQ(Parse({"undelete", "01J"})->recording, "01J");
+  EXPECT_THAT(Error({"backup"}), HasSubstr("no directory"));
+  EXPECT_THAT(Error({"delete"}), HasSubstr("no recording"));
+  EXPECT_THAT(Error({"fsck", "x"}), HasSubstr("one word too many"));
+}
+
 }  // namespace
 }  // namespace flightrec::cli
