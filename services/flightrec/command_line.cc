@@ -170,6 +170,23 @@ absl::Status TakeStoreWord(const std::vector<std::string>& words, CommandLine& l
   return absl::OkStatus();
 }
 
+absl::Status TakePid(const std::vector<std::string>& words, CommandLine& line) {
+  if (!words.empty() && absl::SimpleAtoi(words[0], &line.pid) && line.pid > 0)
+    return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat("attach: ", words.empty() ? "no pid" : words[0],
+                                                 "; use: flightrec attach [-f PATTERN] PID"));
+}
+
+absl::Status TakeStatement(const std::vector<std::string>& words, CommandLine& line) {
+  if (words.size() == 1) line.statement = words[0];
+  if (words.size() >= 2) {
+    line.recording = words[0];
+    line.statement = words[1];
+  }
+  if (!line.statement.empty()) return absl::OkStatus();
+  return absl::InvalidArgumentError("sql: no statement; use: flightrec sql @latest \"SELECT ...\"");
+}
+
 // The words that are not flags go to the command.
 absl::Status TakePositional(const std::vector<std::string>& words, CommandLine& line) {
   size_t used = 0;
@@ -186,24 +203,12 @@ absl::Status TakePositional(const std::vector<std::string>& words, CommandLine& 
       }
       break;
     case Command::kAttach:
-      if (words.empty() || !absl::SimpleAtoi(words[0], &line.pid) || line.pid <= 0) {
-        return absl::InvalidArgumentError(
-            absl::StrCat("attach: ", words.empty() ? "no pid" : words[0],
-                         "; use: flightrec attach [-f PATTERN] PID"));
-      }
+      if (absl::Status taken = TakePid(words, line); !taken.ok()) return taken;
       used = 1;
       break;
     case Command::kSql:
-      if (words.size() == 1) line.statement = words[0];
-      if (words.size() >= 2) {
-        line.recording = words[0];
-        line.statement = words[1];
-      }
+      if (absl::Status taken = TakeStatement(words, line); !taken.ok()) return taken;
       used = words.size() > 2 ? 2 : words.size();
-      if (line.statement.empty()) {
-        return absl::InvalidArgumentError(
-            "sql: no statement; use: flightrec sql @latest \"SELECT ...\"");
-      }
       break;
     case Command::kBackup:
     case Command::kRestore:

@@ -37,10 +37,9 @@ bool EndsIndirectCall(absl::Span<const uint8_t> code, uint64_t end) {
   return (at(2) == 0xFF && (at(1) & 0xF8) == 0xD0) || (at(3) == 0xFF && (at(2) & 0xF8) == 0x50);
 }
 
-template <typename T>
-absl::Status ReadInto(const inject::RemoteProcess& process, uint64_t address, absl::Span<T> out) {
-  return process.Read(
-      address, absl::MakeSpan(reinterpret_cast<uint8_t*>(out.data()), out.size() * sizeof(T)));
+absl::Status ReadInto(const inject::RemoteProcess& process, uint64_t address, void* out,
+                      size_t bytes) {
+  return process.Read(address, absl::MakeSpan(static_cast<uint8_t*>(out), bytes));
 }
 
 class FrameRelease {
@@ -178,14 +177,15 @@ class FrameRelease {
     if (thread.registers.gs_base < first || index >= state_.slot_count) return "";
     agent::ThreadBlock block;
     std::string unreadable = absl::StrCat("the calls of thread ", thread.tid, " cannot be read");
-    if (!ReadInto(process_, thread.registers.gs_base, absl::MakeSpan(&block, 1)).ok())
+    if (!ReadInto(process_, thread.registers.gs_base, &block, sizeof(block)).ok())
       return unreadable;
     if (block.kind != agent::kRegistered || block.owner != thread.registers.fs_base) return "";
     const uint64_t base = block.shadow_base + sizeof(agent::ShadowEntry);
     const uint64_t most = state_.shadow_entries * sizeof(agent::ShadowEntry);
     if (block.top < base || block.top - block.shadow_base > most) return unreadable;
     std::vector<agent::ShadowEntry> entries((block.top - base) / sizeof(agent::ShadowEntry));
-    if (!ReadInto(process_, base, absl::MakeSpan(entries)).ok()) return unreadable;
+    if (!ReadInto(process_, base, entries.data(), entries.size() * sizeof(entries[0])).ok())
+      return unreadable;
     for (size_t i = 0; i < entries.size(); ++i) {
       std::string why = AddCall(base + i * sizeof(agent::ShadowEntry), entries[i]);
       if (!why.empty()) return why;
@@ -200,7 +200,7 @@ class FrameRelease {
     if (part != nullptr) {
       if (entry.slot < part->low) return "";
       word = part->words[(entry.slot - part->low) / kWord];
-    } else if (!ReadInto(process_, entry.slot, absl::MakeSpan(&word, 1)).ok()) {
+    } else if (!ReadInto(process_, entry.slot, &word, sizeof(word)).ok()) {
       return "";
     }
     if (!IsStubReturn(word)) return "";
@@ -219,13 +219,14 @@ class FrameRelease {
     std::vector<agent::LeftFrame> frames(agent::kMaxLeftFrames);
     const uint64_t address =
         block.shadow_base + (bytes + lane::kPageBytes - 1) / lane::kPageBytes * lane::kPageBytes;
-    if (!ReadInto(process_, address, absl::MakeSpan(frames)).ok()) return "";
+    if (!ReadInto(process_, address, frames.data(), frames.size() * sizeof(frames[0])).ok())
+      return "";
     for (const agent::LeftFrame& frame : frames) {
       uint64_t word = 0;
       if (frame.slot == 0 || slots_.contains(frame.slot)) continue;
       const StackPart* part = FindPart(frame.slot);
       if (part != nullptr && frame.slot < part->low) continue;
-      if (ReadInto(process_, frame.slot, absl::MakeSpan(&word, 1)).ok() && IsStubReturn(word))
+      if (ReadInto(process_, frame.slot, &word, sizeof(word)).ok() && IsStubReturn(word))
         return "a call is open on a stack inside another one";
     }
     return "";

@@ -310,6 +310,16 @@ std::vector<TextChange> HookInstaller::Lookups() const {
   return lookups;
 }
 
+std::vector<JournalText> HookInstaller::Describe(absl::Span<const TextChange> changes) const {
+  std::vector<JournalText> texts;
+  for (const TextChange& change : changes) {
+    const auto changed = changed_.find(change.address);
+    if (changed != changed_.end())
+      texts.push_back({change.address, changed->second.original, change.bytes});
+  }
+  return texts;
+}
+
 void HookInstaller::Forget(uint64_t low, uint64_t high) {
   changed_.erase(changed_.lower_bound(low), changed_.lower_bound(high));
   for (auto hook = hooks_.lower_bound(low); hook != hooks_.end() && hook->first < high; ++hook) {

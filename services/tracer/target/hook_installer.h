@@ -24,6 +24,7 @@
 #include "services/tracer/patch/site.h"
 #include "services/tracer/stub/thunk.h"
 #include "services/tracer/symbols/module.h"
+#include "services/tracer/target/hook_journal.h"
 #include "services/tracer/target/process_memory.h"
 #include "services/tracer/target/region_builder.h"
 #include "services/tracer/target/text_change.h"
@@ -77,6 +78,8 @@ class HookInstaller {
   void RemoveHooks();
   // And these: for a stopped process, where no frame leads into a stub any more.
   std::vector<TextChange> Lookups() const;
+  // What the program has at each of these places without the tracer.
+  std::vector<JournalText> Describe(absl::Span<const TextChange> changes) const;
 
   // Writes all prepared jumps into a process that is stopped in none of the functions; one that
   // differs from the plan is an error before anything is changed. A sled that differs is left as it

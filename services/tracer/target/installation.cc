@@ -33,6 +33,7 @@ constexpr uint64_t kMaxCodeSearch = uint64_t{4} << 20;
 // Between two looks whether threads have left the hooks.
 constexpr absl::Duration kFirstPause = absl::Milliseconds(1);
 constexpr absl::Duration kLongestPause = absl::Milliseconds(20);
+constexpr const char* kJournalSuffix = ".hooks";
 
 absl::StatusOr<lane::ProcessIdentity> Identify(pid_t pid) {
   absl::StatusOr<std::string> boot_id = ReadBootId();
@@ -96,6 +97,17 @@ absl::Status Installation::CreateLane(size_t functions) {
   return absl::OkStatus();
 }
 
+absl::Status Installation::StartJournal() {
+  auto journal = HookJournal::Create(absl::StrCat(options_.lane_directory, "/", identity_.pid, "-",
+                                                  identity_.start_ticks, kJournalSuffix),
+                                     identity_);
+  if (!journal.ok()) return journal.status();
+  journal_ = *std::move(journal);
+  memory_->SetObserver(
+      [this](const RegionSpace& space) { return journal_->AddMemory(space.address, space.bytes); });
+  return absl::OkStatus();
+}
+
 absl::Status Installation::InstallAtEntry(std::shared_ptr<const symbols::Module> module) {
   const absl::StatusOr<std::vector<pid_t>> threads = ListThreads(pid());
   if (!threads.ok()) return threads.status();
@@ -112,6 +124,7 @@ absl::Status Installation::InstallAtEntry(std::shared_ptr<const symbols::Module>
   }
   absl::Status status = Prepare(std::move(module));
   if (status.ok()) status = process_->SetGsBase(memory_->unregistered_block());
+  if (status.ok()) status = journal_->AddText(installer_->Describe(installer_->TakePrepared()));
   if (status.ok()) status = installer_->Patch();
   if (!status.ok()) return status;
   failures_ = installer_->TakeFailures();
@@ -135,8 +148,8 @@ absl::Status Installation::InstallWhileRunning() {
   // Its error is the first one's: what is not there cannot be taken away.
   if (entered_) {
     Remove().status().IgnoreError();
-  } else {
-    memory_->Unmap().IgnoreError();
+  } else if (memory_->Unmap().ok()) {
+    EndJournal();
   }
   return status;
 }
@@ -158,7 +171,9 @@ absl::Status Installation::Prepare(std::shared_ptr<const symbols::Module> module
   memory_ = std::make_unique<ProcessMemory>(*process_, *lane_, options_.filter,
                                             foreign() ? LaneAccess::kPassed : LaneAccess::kByPath);
   installer_ = std::make_unique<HookInstaller>(*process_, *memory_);
-  status = memory_->Prepare();
+  status = StartJournal();
+  if (status.ok()) status = memory_->Prepare();
+  if (status.ok()) status = journal_->SetAgent(memory_->image().address, memory_->agent_state());
   for (const ModuleHooks& hooks : *plan) {
     if (!status.ok()) return status;
     status = installer_->AddModule(*hooks.module, LoadBias(*hooks.module, hooks.base), hooks.hooks);
@@ -320,7 +335,7 @@ absl::Status Installation::Apply(HookChangeResult& result,
                                  const std::function<absl::Status()>& prepare) {
   const std::vector<TextChange>& all = installer_->TakePrepared();
   std::vector<size_t> unwritten;
-  absl::Status status;
+  absl::Status status = journal_->AddText(installer_->Describe(all));
   size_t begin = 0;
   for (; begin < all.size() && status.ok(); begin += kMaxChangesPerStop) {
     const size_t count = std::min(kMaxChangesPerStop, all.size() - begin);
@@ -403,6 +418,10 @@ absl::StatusOr<std::string> Installation::Release(OpenCalls open_calls, Removal&
   return why;
 }
 
+void Installation::EndJournal() {
+  if (journal_ != nullptr) journal_->Remove();
+}
+
 absl::Status Installation::RestoreLookups() {
   std::vector<TextChange> lookups = installer_->Lookups();
   std::vector<size_t> unexpected = FindUnexpected(*process_, lookups);
@@ -415,7 +434,10 @@ absl::Status Installation::RestoreLookups() {
 absl::StatusOr<Removal> Installation::Remove() {
   Removal removal;
   // Another program by now has nothing of ours.
-  if (memory_ == nullptr || !CheckProgram().ok()) return removal;
+  if (memory_ == nullptr || !CheckProgram().ok()) {
+    EndJournal();
+    return removal;
+  }
   absl::Status status = system_call_ != 0 ? absl::OkStatus() : FindSystemCall();
   if (!status.ok()) return status;
   installer_->RemoveHooks();
@@ -443,6 +465,7 @@ absl::StatusOr<Removal> Installation::Remove() {
     removal.left = std::string(status.message());
     return removal;
   }
+  EndJournal();
   installer_ = nullptr;
   memory_ = nullptr;
   return removal;

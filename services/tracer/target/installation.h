@@ -25,6 +25,7 @@
 #include "services/tracer/target/call_filter.h"
 #include "services/tracer/target/frame_release.h"
 #include "services/tracer/target/hook_installer.h"
+#include "services/tracer/target/hook_journal.h"
 #include "services/tracer/target/mapped_modules.h"
 #include "services/tracer/target/proc_files.h"
 #include "services/tracer/target/process_memory.h"
@@ -114,6 +115,9 @@ class Installation {
   // memory and gs bases are too. May be called again when something was left.
   absl::StatusOr<Removal> Remove();
 
+  // The process has ended, or has nothing of ours any more.
+  void EndJournal();
+
   void StopClock() { clock_line_.reset(); }
   // Threads that did not stop in time are let go. False: some are left, call it again soon.
   bool Settle() { return threads_->Settle(); }
@@ -140,6 +144,7 @@ class Installation {
   pid_t pid() const { return static_cast<pid_t>(identity_.pid); }
   bool foreign() const { return relation_ == ThreadControl::Relation::kForeign; }
   absl::Status CreateLane(size_t functions);
+  absl::Status StartJournal();
   // Everything but the program's code and its threads.
   absl::Status Prepare(std::shared_ptr<const symbols::Module> module);
   absl::Status AddNotices(const symbols::Module& program, const std::vector<ModuleHooks>& plan,
@@ -173,6 +178,7 @@ class Installation {
   bool entered_ = false;  // threads of a running program have blocks
   std::unique_ptr<ThreadControl> threads_;
   std::unique_ptr<inject::RemoteProcess> process_;
+  std::unique_ptr<HookJournal> journal_;
   std::unique_ptr<ProcessMemory> memory_;
   std::unique_ptr<HookInstaller> installer_;
   std::unique_ptr<Unwinders> unwinders_;

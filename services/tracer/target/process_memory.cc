@@ -45,6 +45,11 @@ absl::StatusOr<uint64_t> ProcessMemory::Map(const char* what, uint64_t address, 
                               static_cast<uint64_t>(flags), static_cast<uint64_t>(file), 0});
 }
 
+absl::Status ProcessMemory::Add(const RegionSpace& space, std::vector<RegionSpace>& spaces) {
+  spaces.push_back(space);
+  return mapped_ == nullptr ? absl::OkStatus() : mapped_(space);
+}
+
 absl::Status ProcessMemory::Prepare() {
   absl::Status status = MapLanes();
   if (status.ok()) status = TouchSlots();
@@ -84,7 +89,8 @@ absl::Status ProcessMemory::MapLanes() {
       Map("reserving memory for lanes", 0, shadows_bytes + lane_.size(), PROT_READ | PROT_WRITE,
           kReserve);
   if (!base.ok()) return base.status();
-  data_.push_back({*base, shadows_bytes + lane_.size()});
+  absl::Status status = Add({*base, shadows_bytes + lane_.size()}, data_);
+  if (!status.ok()) return status;
   const absl::StatusOr<uint64_t> file = OpenLaneFile(*base);
   if (!file.ok()) return file.status();
   const absl::StatusOr<uint64_t> lanes =
@@ -93,7 +99,7 @@ absl::Status ProcessMemory::MapLanes() {
   if (!lanes.ok()) return lanes.status();
   // A root slot of zeros: no trace of how the file came may stay in the first stack.
   const std::vector<uint8_t> zeros(std::max(lane_.path().size() + 1, kPassScratchBytes));
-  absl::Status status = process_.Write(*base, zeros);
+  status = process_.Write(*base, zeros);
   if (status.ok()) {
     status = process_.SystemCall("closing the lane file", SYS_close, {*file}).status();
   }
@@ -151,13 +157,13 @@ absl::Status ProcessMemory::MapBlocks() {
   const absl::StatusOr<uint64_t> blocks =
       Map("mapping thread blocks", 0, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS);
   if (!blocks.ok()) return blocks.status();
-  data_.push_back({*blocks, bytes});
+  absl::Status status = Add({*blocks, bytes}, data_);
   state_.blocks = *blocks;
   agent::BlockArea area = {};
   area.alive = 1;
   agent::ThreadBlock unregistered = {};
   unregistered.owner = ~uint64_t{0};
-  absl::Status status = process_.Write(*blocks, AsBytes(area));
+  if (status.ok()) status = process_.Write(*blocks, AsBytes(area));
   for (uint64_t slot = 0; slot < state_.slot_count && status.ok(); ++slot) {
     agent::ThreadBlock block = {};
     if (slot < lane_.prepared_slots()) block.control = state_.slots + slot * state_.slot_bytes;
@@ -220,10 +226,10 @@ absl::Status ProcessMemory::MapAgent() {
   const absl::StatusOr<uint64_t> base =
       Map("mapping the agent", 0, bytes, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS);
   if (!base.ok()) return base.status();
-  data_.push_back({*base, bytes});
+  const absl::Status added = Add({*base, bytes}, data_);
   image_ = *base;
   state_address_ = *base + image_bytes;
-  return process_.Write(image_, image);
+  return added.ok() ? process_.Write(image_, image) : added;
 }
 
 absl::StatusOr<RegionSpace> ProcessMemory::MapRegion(uint64_t low, uint64_t high, uint64_t bytes) {
@@ -244,7 +250,8 @@ absl::StatusOr<RegionSpace> ProcessMemory::MapRegion(uint64_t low, uint64_t high
     if (address.status().code() != absl::StatusCode::kAlreadyExists) break;
   }
   if (!address.ok()) return address.status();
-  code_.push_back({*address, RoundUp(bytes)});
+  const absl::Status added = Add({*address, RoundUp(bytes)}, code_);
+  if (!added.ok()) return added;
   return code_.back();
 }
 

@@ -7,7 +7,9 @@
 #define SERVICES_TRACER_TARGET_PROCESS_MEMORY_H_
 
 #include <cstdint>
+#include <functional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -53,6 +55,10 @@ class ProcessMemory {
   // gs base from then on.
   absl::Status Activate();
 
+  // Called with everything that is mapped, right after it was. Its error is the mapping's.
+  using Mapped = std::function<absl::Status(const RegionSpace& space)>;
+  void SetObserver(Mapped mapped) { mapped_ = std::move(mapped); }
+
   // Takes everything away again, also after an error of Prepare. No thread may be in code of
   // regions or of the agent, or come back to it.
   absl::Status Unmap();
@@ -76,6 +82,8 @@ class ProcessMemory {
  private:
   absl::StatusOr<uint64_t> Map(const char* what, uint64_t address, uint64_t bytes, int protection,
                                int flags, int64_t file = -1);
+  // Remembers what was mapped.
+  absl::Status Add(const RegionSpace& space, std::vector<RegionSpace>& spaces);
   absl::Status MapLanes();
   // The process's own view of what lane::LaneFile::Prepare gave memory to.
   absl::Status TouchSlots();
@@ -90,6 +98,7 @@ class ProcessMemory {
   const lane::LaneFile& lane_;
   const CallFilter& filter_;
   const LaneAccess access_;
+  Mapped mapped_;
   std::vector<RegionSpace> data_;
   std::vector<RegionSpace> code_;
   agent::AgentState state_ = {};

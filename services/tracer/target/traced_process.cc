@@ -18,6 +18,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "services/tracer/inject/spawn.h"
+#include "services/tracer/target/exit_status.h"
 #include "services/tracer/target/proc_files.h"
 
 namespace flightrec::target {
@@ -121,12 +122,13 @@ void TracedProcess::Run(const Begin& begin) {
   if (installation_ != nullptr) installation_->EndTracing();
   if (!status.ok() || ended) return;
   absl::MutexLock lock(&mutex_);
+  if (!let_go_) installation_->EndJournal();
   if (let_go_) {
     if (launched_) std::thread([pid = pid()] { Reap(pid); }).detach();
   } else if (launched_) {
     Finish(Reap(pid()));
   } else {
-    Finish(absl::nullopt);
+    Finish(exit_status_);
   }
   // Whoever waits for a job sees that nobody will do it.
   jobs_.clear();
@@ -153,6 +155,7 @@ void TracedProcess::ServeUntilEnd() {
     absl::MutexLock lock(&mutex_);
     over = over || let_go_;
   }
+  if (!launched_) exit_status_ = ReadExitStatus(pid(), process);
   if (process >= 0) close(process);
 }
 
@@ -207,8 +210,9 @@ absl::Status TracedProcess::Start(LaunchOptions options) {
   const absl::StatusOr<pid_t> pid = inject::Spawn(
       {options.program, options.argv, options.env, options.cwd, options.stdio, options.inherited});
   if (!pid.ok()) return pid.status();
-  const auto fail = [&pid](const absl::Status& status) {
+  const auto fail = [&pid, this](const absl::Status& status) {
     KillAndReap(*pid);
+    if (installation_ != nullptr) installation_->EndJournal();
     return status;
   };
   // The kernel maps the program itself by its real path.

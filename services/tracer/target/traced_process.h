@@ -46,7 +46,7 @@ struct AttachOptions : InstallOptions {
 };
 
 struct Outcome {
-  // Only its parent could know; nothing else is set then.
+  // Only its parent knows; nothing else is set then, except replaced_by_exec.
   bool unknown = false;
   bool signaled = false;
   int exit_code = 0;  // if not signaled
@@ -161,6 +161,7 @@ class TracedProcess {
 
   const bool launched_;                         // else attached to
   std::unique_ptr<Installation> installation_;  // of the tracing thread, as far as it says
+  absl::optional<int> exit_status_;             // of the tracing thread; a wait status
   std::thread tracer_;
   int wake_ = -1;  // eventfd: there are jobs
   std::function<void(const absl::Status&)> libraries_changed_;
