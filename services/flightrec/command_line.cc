@@ -25,16 +25,17 @@ constexpr absl::Duration kMaxDuration = absl::Hours(24 * 365);
 
 const std::map<std::string, Command>& Commands() {
   static const auto* const commands = new std::map<std::string, Command>{
-      {"help", Command::kHelp},         {"--help", Command::kHelp},
-      {"run", Command::kRun},           {"plan", Command::kPlan},
-      {"report", Command::kReport},     {"tree", Command::kTree},
-      {"sql", Command::kSql},           {"recordings", Command::kRecordings},
-      {"probes", Command::kProbes},     {"ps", Command::kPs},
-      {"tail", Command::kTail},         {"up", Command::kUp},
-      {"mcp", Command::kMcp},           {"doctor", Command::kDoctor},
-      {"fsck", Command::kFsck},         {"backup", Command::kBackup},
-      {"restore", Command::kRestore},   {"delete", Command::kDelete},
-      {"undelete", Command::kUndelete}, {"attach", Command::kAttach}};
+      {"help", Command::kHelp},     {"--help", Command::kHelp},
+      {"run", Command::kRun},       {"plan", Command::kPlan},
+      {"report", Command::kReport}, {"tree", Command::kTree},
+      {"sql", Command::kSql},       {"recordings", Command::kRecordings},
+      {"probes", Command::kProbes}, {"ps", Command::kPs},
+      {"tail", Command::kTail},     {"up", Command::kUp},
+      {"mcp", Command::kMcp},       {"doctor", Command::kDoctor},
+      {"fsck", Command::kFsck},     {"canary", Command::kCanary},
+      {"backup", Command::kBackup}, {"restore", Command::kRestore},
+      {"delete", Command::kDelete}, {"undelete", Command::kUndelete},
+      {"attach", Command::kAttach}};
   return *commands;
 }
 
@@ -108,6 +109,7 @@ std::map<std::string, Setter> Setters(CommandLine& line) {
           {"--query", text(line.query)},
           {"--backend", text(line.backend)},
           {"--mcp", text(line.mcp)},
+          {"--metrics_listen", text(line.metrics_listen)},
           {"--token_file", text(line.token_file)},
           {"--control_token_file", text(line.control_token_file)},
           {"--tls_ca", text(line.tls_ca)},
@@ -250,7 +252,7 @@ absl::StatusOr<Command> FindCommand(const std::string& word) {
       absl::StrCat("'", word,
                    "' is not a command; there are run, attach, plan, report, "
                    "tree, sql, recordings, tail, probes, ps, doctor, delete, undelete, "
-                   "fsck, backup, restore, up, mcp and help"));
+                   "fsck, backup, restore, canary, up, mcp and help"));
 }
 
 // Takes one flag with its value; `i` moves to the last word used.
@@ -334,6 +336,8 @@ std::string HelpText() {
   flightrec fsck                                  read all that is stored and report what is damaged; exits with 1 then
   flightrec backup DIR                            copy the store to a new directory, while it is in use
   flightrec restore DIR --store=NEW               make a store of a backup
+  flightrec canary                                write known recordings and read them back, until interrupted or --limit
+                                                  rounds; exits with 1 when something acknowledged was not as written
   flightrec up                                    serve all of it over gRPC until interrupted
   flightrec mcp                                   serve agents over stdin and stdout (MCP)
 
@@ -355,6 +359,7 @@ RECORDING is @latest (the default) or an id from `flightrec recordings`.
   --tracer=HOST:PORT       record through this tracer; it needs --control_token_file
   --backend=HOST:PORT --query=HOST:PORT   use these services instead of those of the store; for `up`, where they
                            listen (also --tracer and --mcp; default 127.0.0.1:7071 to 7074)
+  --metrics_listen=HOST:PORT              where `canary` serves its metrics (default: nowhere)
   --token_file=FILE --tls_ca=FILE         how to reach services that ask for it
 
 PATTERN, where * stands for any characters (:: and / included) and ? for one:

@@ -34,7 +34,8 @@ enum class Command {
   kBackup,
   kRestore,
   kDelete,
-  kUndelete
+  kUndelete,
+  kCanary
 };
 
 struct CommandLine {
@@ -62,7 +63,7 @@ struct CommandLine {
   std::string directory;
   // ps: words that all have to match.
   std::string filter;
-  // report, tree, recordings, tail, ps: rows at the most.
+  // report, tree, recordings, tail, ps: rows at the most; canary: rounds.
   int limit = 0;
   // Services to use instead of those the store names: host:port, empty = find or start them. For
   // `up`: where they listen.
@@ -70,6 +71,8 @@ struct CommandLine {
   std::string query;
   std::string backend;
   std::string mcp;
+  // canary: where its metrics are served; empty: nowhere.
+  std::string metrics_listen;
   // Token for the services, and the tracer's control token.
   std::string token_file;
   std::string control_token_file;

@@ -12,6 +12,7 @@
 #include "common/rpc/shutdown_signal.h"
 #include "services/flightrec/all_in_one.h"
 #include "services/flightrec/attach_command.h"
+#include "services/flightrec/canary_command.h"
 #include "services/flightrec/connection.h"
 #include "services/flightrec/doctor.h"
 #include "services/flightrec/doctor_facts.h"
@@ -171,6 +172,14 @@ int ExecuteStore(const CommandLine& line, log::Logger* logger, metrics::Registry
   return damages > 0 ? kExitFailure : printed;
 }
 
+int ExecuteCanary(const CommandLine& line, log::Logger* logger, metrics::Registry* registry) {
+  auto connection = Connection::Open(line, Connection::Need::kBackend, logger, registry);
+  if (!connection.ok()) return Fail(connection.status(), kExitFailure);
+  absl::StatusOr<int> failed = RunCanary(**connection, line, *logger, *registry, std::cout);
+  if (!failed.ok()) return Fail(failed.status(), kExitFailure);
+  return *failed == 0 ? 0 : kExitFailure;
+}
+
 int ExecuteMcp(const CommandLine& line, log::Logger* logger, metrics::Registry* registry) {
   auto connection = Connection::Open(line, Connection::Need::kQuery, logger, registry);
   if (!connection.ok()) return Fail(connection.status(), kExitFailure);
@@ -243,6 +252,8 @@ int Execute(const CommandLine& line, log::Logger* logger, metrics::Registry* reg
     case Command::kDelete:
     case Command::kUndelete:
       return ExecuteStore(line, logger, registry);
+    case Command::kCanary:
+      return ExecuteCanary(line, logger, registry);
     case Command::kMcp:
       return ExecuteMcp(line, logger, registry);
     default:

@@ -126,6 +126,13 @@ absl::StatusOr<std::unique_ptr<read::v1::ReadService::Stub>> Connection::Read() 
   return read::v1::ReadService::NewStub(*channel);
 }
 
+absl::StatusOr<std::unique_ptr<ingest::v1::IngestService::Stub>> Connection::Ingest() {
+  absl::StatusOr<std::shared_ptr<grpc::Channel>> channel =
+      rpc::MakeChannel(endpoints_.backend, Channel(line_.token_file));
+  if (!channel.ok()) return channel.status();
+  return ingest::v1::IngestService::NewStub(*channel);
+}
+
 absl::Status Connection::ReplaceLostBackend() {
   if (store_is_ours_ || own_ == nullptr || !line_.backend.empty()) return absl::OkStatus();
   if (rpc::ReadEndpointFile(line_.store).ok()) return absl::OkStatus();

@@ -16,6 +16,7 @@
 #include "common/rpc/endpoint_file.h"
 #include "flightrec/admin/v1/admin.grpc.pb.h"
 #include "flightrec/capture/v1/capture.grpc.pb.h"
+#include "flightrec/ingest/v1/ingest.grpc.pb.h"
 #include "flightrec/query/v1/query.grpc.pb.h"
 #include "flightrec/read/v1/read.grpc.pb.h"
 #include "services/flightrec/all_in_one.h"
@@ -42,6 +43,7 @@ class Connection {
   absl::StatusOr<std::unique_ptr<query::v1::QueryService::Stub>> Query();
   absl::StatusOr<std::unique_ptr<capture::v1::CaptureService::Stub>> Capture();
   absl::StatusOr<std::unique_ptr<read::v1::ReadService::Stub>> Read();
+  absl::StatusOr<std::unique_ptr<ingest::v1::IngestService::Stub>> Ingest();
   absl::StatusOr<std::unique_ptr<admin::v1::AdminService::Stub>> Admin();
 
   // Where the query engine listens.

@@ -1,0 +1,30 @@
+// What the canary writes: a recording whose every byte follows from its id, so that whoever knows
+// the id knows what has to come back.
+//
+// Thread-safe: pure functions.
+
+#ifndef SERVICES_FLIGHTREC_CANARY_RECORDING_H_
+#define SERVICES_FLIGHTREC_CANARY_RECORDING_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "common/ids/ulid.h"
+#include "flightrec/ingest/v1/ingest.pb.h"
+
+namespace flightrec::cli {
+
+inline constexpr uint64_t kCanaryChunks = 4;
+inline constexpr uint64_t kCanaryCallsPerChunk = 400;
+
+// In order of their ordinals.
+absl::StatusOr<std::vector<std::string>> CanaryChunks(const ids::Ulid& recording);
+
+// Everything of the recording, sealed.
+absl::StatusOr<ingest::v1::Batch> CanaryBatch(const ids::Ulid& recording, uint64_t sequence);
+
+}  // namespace flightrec::cli
+
+#endif  // SERVICES_FLIGHTREC_CANARY_RECORDING_H_
