@@ -21,7 +21,7 @@ constexpr absl::Duration kAttachDeadline = absl::Minutes(2);
 absl::StatusOr<capture::v1::AttachResponse> Ask(capture::v1::CaptureService::Stub& capture,
                                                 const CommandLine& line) {
   capture::v1::AttachRequest request;
-  request.set_pid(line.pid);
+  request.set_target(line.target);
   SetRequest(line, request);
   grpc::ClientContext context;
   rpc::SetDeadline(context, kAttachDeadline);

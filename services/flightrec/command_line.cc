@@ -172,11 +172,13 @@ absl::Status TakeStoreWord(const std::vector<std::string>& words, CommandLine& l
   return absl::OkStatus();
 }
 
-absl::Status TakePid(const std::vector<std::string>& words, CommandLine& line) {
-  if (!words.empty() && absl::SimpleAtoi(words[0], &line.pid) && line.pid > 0)
-    return absl::OkStatus();
-  return absl::InvalidArgumentError(absl::StrCat("attach: ", words.empty() ? "no pid" : words[0],
-                                                 "; use: flightrec attach [-f PATTERN] PID"));
+absl::Status TakeTarget(const std::vector<std::string>& words, CommandLine& line) {
+  if (words.empty()) {
+    return absl::InvalidArgumentError(
+        "attach: no process; use: flightrec attach [-f PATTERN] PID|NAME");
+  }
+  line.target = words[0];
+  return absl::OkStatus();
 }
 
 absl::Status TakeStatement(const std::vector<std::string>& words, CommandLine& line) {
@@ -205,7 +207,7 @@ absl::Status TakePositional(const std::vector<std::string>& words, CommandLine& 
       }
       break;
     case Command::kAttach:
-      if (absl::Status taken = TakePid(words, line); !taken.ok()) return taken;
+      if (absl::Status taken = TakeTarget(words, line); !taken.ok()) return taken;
       used = 1;
       break;
     case Command::kSql:
@@ -318,7 +320,8 @@ std::string HelpText() {
   return R"(flightrec records every call of an unmodified program and answers questions about them.
 
   flightrec run [-f PATTERN] -- PROGRAM ARGS...   record a program (all its functions, or those named)
-  flightrec attach [-f PATTERN] PID               record a process that runs already, until Ctrl-C; it goes on as before
+  flightrec attach [-f PATTERN] PID|NAME          record a process that runs already, until Ctrl-C; it goes on as before;
+                                                  NAME is a container, a program or CONTAINER/PROGRAM
   flightrec plan [-f PATTERN] -- PROGRAM          what that would hook, how, what not and why; runs nothing
   flightrec report [RECORDING]                    where the time went, by function
   flightrec tree [RECORDING]                      where the time went, by calling context

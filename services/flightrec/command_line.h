@@ -49,8 +49,9 @@ struct CommandLine {
   std::vector<std::string> patterns;
   std::vector<std::string> program;
   bool trap_short_functions = false;
+  // attach: as in AttachRequest
+  std::string target;
   // attach; 0: until the process ends or we are interrupted
-  int pid = 0;
   absl::Duration duration;
   // Not an argument: what the program gets besides 0, 1 and 2.
   std::vector<int> inherited_descriptors;

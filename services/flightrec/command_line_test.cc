@@ -57,14 +57,13 @@ TEST(CommandLine, sql_without_a_recording__then_asks_the_latest) {
   EXPECT_EQ(line->statement, "SELECT 1");
 }
 
-TEST(CommandLine, attach__then_a_pid_and_what_to_record) {
+TEST(CommandLine, attach__then_a_process_and_what_to_record) {
   absl::StatusOr<CommandLine> line = Parse({"attach", "-f", "a*", "--duration=10s", "42"});
   ASSERT_TRUE(line.ok()) << line.status();
-  EXPECT_EQ(line->pid, 42);
+  EXPECT_EQ(line->target, "42");
   EXPECT_EQ(line->duration, absl::Seconds(10));
   EXPECT_THAT(line->patterns, ElementsAre("a*"));
-  EXPECT_THAT(Error({"attach"}), HasSubstr("attach: no pid"));
-  EXPECT_THAT(Error({"attach", "nginx"}), HasSubstr("attach: nginx"));
+  EXPECT_THAT(Error({"attach"}), HasSubstr("attach: no process"));
   EXPECT_THAT(Error({"attach", "1", "--duration=-1s"}), HasSubstr("--duration=-1s"));
 }
 

@@ -123,8 +123,15 @@ absl::StatusOr<AttachSpec> ToSpec(const capture::v1::AttachRequest& request,
   AttachSpec spec;
   if (absl::Status read = ReadRequest(request, defaults, spec); !read.ok()) return read;
   spec.pid = request.pid();
-  if (spec.pid <= 0)
-    return rpc::InvalidField("pid", absl::StrCat(spec.pid, ": use the number of a process"));
+  spec.target = request.target();
+  if (spec.pid < 0 || (spec.pid == 0 && spec.target.empty())) {
+    return rpc::InvalidField(
+        "pid", absl::StrCat(spec.pid, ": use the number of a process, or a name as `target`"));
+  }
+  if (spec.pid != 0 && !spec.target.empty()) {
+    return rpc::InvalidField("target", absl::StrCat(spec.target, ": there is a pid too, ", spec.pid,
+                                                    "; use one of both"));
+  }
   return spec;
 }
 

@@ -4,6 +4,7 @@ import csv
 import ctypes
 import io
 import pathlib
+import shutil
 import signal
 import struct
 import subprocess
@@ -230,3 +231,21 @@ def test_attach__no_such_process__then_says_so(laptop):
     refused = laptop.ask("attach", "4194303")
     assert refused.returncode == 1
     assert "4194303" in refused.stderr
+
+
+def test_attach__a_program_by_its_name__then_that_one_is_recorded(laptop, target, start, tmp_path):
+    named = shutil.copy(target("attachable"), tmp_path / "only-one-of-it")
+    program = start(str(named), "1")
+    with laptop.attached("-f", "AttOnce", "only-one-of-it"):
+        program.tell("c")
+    assert laptop.counts() == {"AttOnce": 1000}
+    start(str(named), "1")
+    refused = laptop.ask("attach", "only-one-of-it")
+    assert refused.returncode == 1
+    assert str(program.pid) in refused.stderr
+
+
+def test_attach__a_name_that_nothing_has__then_says_so(laptop):
+    refused = laptop.ask("attach", "no-such-container")
+    assert refused.returncode == 1
+    assert "no-such-container" in refused.stderr

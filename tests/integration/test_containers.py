@@ -1,8 +1,11 @@
 """A program of another C library in a podman container without any file of ours."""
 
+import csv
+import io
 import json
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import tarfile
@@ -86,3 +89,46 @@ def test_ps__a_program_in_a_container__then_names_container_and_image(flightrec,
     assert row["threads"] == THREADS
     assert row["attachable"] is True, row["obstacle_description"]
     assert row["hookable_functions"] >= 5
+
+
+def changed_text(pid):
+    """Executable mappings of files whose bytes are not the file's."""
+    changed = []
+    with open(f"/proc/{pid}/maps", encoding="utf-8") as maps, open(f"/proc/{pid}/mem", "rb", 0) as memory:
+        for line in maps:
+            found = re.match(r"(\w+)-(\w+) ..x. (\w+) \S+ [1-9]\d*\s+(/\S+)", line)
+            if not found:
+                continue
+            low, high, offset = (int(found[i], 16) for i in (1, 2, 3))
+            memory.seek(low)
+            content = memory.read(high - low)
+            with open(f"/proc/{pid}/root{found[4]}", "rb") as file:
+                file.seek(offset)
+                if not content.startswith(file.read(high - low)):
+                    changed.append(found[4])
+    return changed
+
+
+def mappings(pid):
+    """What is mapped, but for the heap, which a program changes itself."""
+    with open(f"/proc/{pid}/maps", encoding="utf-8") as maps:
+        return {line.split()[0] for line in maps if "[heap]" not in line}
+
+
+def test_attach__to_a_container__then_its_calls_are_recorded_and_nothing_is_left(flightrec, container):
+    files, maps = container.changed_files(), mappings(container.pid)
+    for pattern in ("**", "*"):
+        attached = flightrec("attach", "--duration=1s", "-f", pattern, container.name)
+        assert attached.returncode == 0, attached.stderr
+        report = flightrec("report", "--output=tsv")
+        rows = csv.DictReader(io.StringIO(report.stdout), delimiter="\t", quoting=csv.QUOTE_NONE)
+        calls = {row["function"]: int(row["calls"]) for row in rows}
+        # Every thread works the whole time, not only until the tracer has looked at it.
+        assert calls["round_of_work"] > 200
+        assert abs(calls["work"] - 64 * calls["round_of_work"]) <= 64 * THREADS
+        assert calls.get("qsort", 0) == 0 or pattern == "**"
+        threads = json.loads(flightrec("sql", "--output=json", "SELECT tid FROM threads").stdout)
+        assert {row["tid"] for row in threads} == {int(tid) for tid in os.listdir(f"/proc/{container.pid}/task")}
+        assert changed_text(container.pid) == []
+    assert mappings(container.pid) == maps
+    assert container.changed_files() == files

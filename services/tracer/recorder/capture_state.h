@@ -43,7 +43,9 @@ struct LaunchSpec : RecordingSpec {
 
 // A program that runs already.
 struct AttachSpec : RecordingSpec {
+  // 0: `target` says which process (host/resolve_target.h).
   pid_t pid = 0;
+  std::string target;
 };
 
 // What is hooked after a change.

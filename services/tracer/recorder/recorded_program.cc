@@ -7,6 +7,7 @@
 
 #include "services/tracer/host/attachable.h"
 #include "services/tracer/host/host_process.h"
+#include "services/tracer/host/resolve_target.h"
 #include "services/tracer/symbols/module_reader.h"
 #include "services/tracer/target/program.h"
 
@@ -92,12 +93,14 @@ absl::StatusOr<RecordedProgram> AttachProgram(const RecordingEnvironment& enviro
   absl::StatusOr<pattern::FunctionPattern> pattern = ParsePattern(spec);
   if (!pattern.ok()) return pattern.status();
   program.pattern = *std::move(pattern);
-  const absl::Status attachable = host::CheckAttachable(spec.pid);
+  const absl::StatusOr<pid_t> pid = spec.pid != 0 ? spec.pid : host::ResolveTarget(spec.target);
+  if (!pid.ok()) return pid.status();
+  const absl::Status attachable = host::CheckAttachable(*pid);
   if (!attachable.ok()) return attachable;
-  absl::StatusOr<host::HostProcess> found = host::ReadHostProcess(host::ProcDirectory(), spec.pid);
+  absl::StatusOr<host::HostProcess> found = host::ReadHostProcess(host::ProcDirectory(), *pid);
   if (!found.ok()) return found.status();
   target::AttachOptions options;
-  options.pid = spec.pid;
+  options.pid = *pid;
   SetOptions(environment, spec, program, options);
   absl::StatusOr<std::unique_ptr<target::TracedProcess>> process =
       target::TracedProcess::Attach(std::move(options));
