@@ -249,6 +249,57 @@ TEST_F(ReadServiceTest, chunks_of_unknown_recording__then_NOT_FOUND) {
   EXPECT_EQ(status.error_code(), grpc::NOT_FOUND);
 }
 
+TEST_F(ReadServiceTest, too_many_functions_asked_for__then_INVALID_ARGUMENT_names_the_field) {
+  read::v1::StreamChunksRequest request;
+  request.set_parent(NameOf(kRecordings));
+  for (uint64_t i = 0; i <= kMaxFunctionIds; ++i) request.add_function_ids(i);
+  grpc::Status status;
+  EXPECT_TRUE(Stream(request, &status).empty());
+  EXPECT_EQ(status.error_code(), grpc::INVALID_ARGUMENT);
+  EXPECT_TRUE(absl::StrContains(status.error_message(), "function_ids"));
+}
+
+std::vector<read::v1::StreamRollupsResponse> Rollups(LoopbackBackend& backend,
+                                                     const std::string& parent) {
+  grpc::ClientContext context;
+  read::v1::StreamRollupsRequest request;
+  request.set_parent(parent);
+  const auto reader = backend.read().StreamRollups(&context, request);
+  std::vector<read::v1::StreamRollupsResponse> frames;
+  read::v1::StreamRollupsResponse frame;
+  while (reader->Read(&frame)) frames.push_back(frame);
+  EXPECT_TRUE(reader->Finish().ok());
+  return frames;
+}
+
+TEST_F(ReadServiceTest, no_rollups_are_made__then_the_end_says_how_far_the_chunks_are) {
+  const std::vector<read::v1::StreamRollupsResponse> frames =
+      Rollups(backend_, NameOf(kRecordings));
+  ASSERT_EQ(frames.size(), 1u);
+  EXPECT_EQ(frames[0].end().rollups(), 0u);
+  EXPECT_EQ(frames[0].end().last_chunk_position(), 3u);
+}
+
+TEST(ReadService, rollups_are_made__then_they_come_before_an_end_that_has_all) {
+  BackendConfig config = TestConfig();
+  config.rollups = true;
+  LoopbackBackend backend(config);
+  TestProducer producer(backend);
+  producer.Greet();
+  ingest::v1::Batch batch;
+  batch.set_sequence(1);
+  *batch.add_items()->mutable_recording() = TestRecording(TestRecordingId(1));
+  batch.add_items()->mutable_chunk()->set_data(TestChunk(TestRecordingId(1), 0));
+  batch.add_items()->mutable_chunk()->set_data(TestChunk(TestRecordingId(1), 1));
+  producer.Send(batch);
+  EXPECT_EQ(producer.Next().ack().durable_sequence(), 1u);
+  std::vector<read::v1::StreamRollupsResponse> frames;
+  while (frames.size() < 3) frames = Rollups(backend, NameOf(1));
+  EXPECT_EQ(frames[1].rollup().position(), 2u);
+  EXPECT_GE(frames[1].rollup().calls(), 100u);
+  EXPECT_EQ(frames[2].end().last_position(), frames[2].end().last_chunk_position());
+}
+
 TEST_F(ReadServiceTest, recording_is_deleted__then_it_is_not_found) {
   grpc::ClientContext context;
   read::v1::DeleteRecordingRequest request;
