@@ -3,6 +3,7 @@
 import csv
 import ctypes
 import io
+import os
 import pathlib
 import shutil
 import signal
@@ -225,6 +226,47 @@ def test_attach__seccomp_filter_that_kills__then_refused_before_anything_changes
     finally:
         running.kill()
     del steps
+
+
+def capture(services, method, request, call="call"):
+    return getattr(services, call)("tracer", f"flightrec.capture.v1.CaptureService/{method}", request, control=True)
+
+
+def test_attach__over_grpc__then_recorded_until_it_is_stopped(services, target, start):
+    program = start(target("attachable"), "1", "10000")
+    attached = capture(services, "Attach", {"pid": program.pid, "probes": {"patterns": ["AttOnce"]},
+                                            "labels": {"why": "slow"}})
+    recording = attached["recording"]
+    assert attached["process"]["pid"] == program.pid
+    assert recording["command"][0] == target("attachable")
+    assert recording["labels"] == {"why": "slow"}
+    program.tell("c")
+    again = capture(services, "Attach", {"pid": program.pid}, call="call_error")
+    assert again["code"] == "failed_precondition"
+    stopped = capture(services, "StopRecording", {"recording": recording["name"], "terminateProgram": True})
+    assert stopped["recording"]["state"] == "RECORDING_STATE_SEALED"
+    assert stopped["recording"]["completeness"]["callsRecorded"] == "1000"
+    assert program.changed_code() == []
+    assert program.end() == ("wrong 0", 0)
+
+
+def test_attach__program_that_ends__then_the_recording_ends_with_how_it_did(services, target, start):
+    program = start(target("attachable"), "1", "10000")
+    attached = capture(services, "Attach", {"pid": program.pid})
+    assert program.end() == ("wrong 0", 0)
+    states = services.call("tracer", "flightrec.capture.v1.CaptureService/WatchRecording",
+                           {"recording": attached["recording"]["name"]}, control=True, stream=True)
+    assert states[-1]["recording"]["state"] == "RECORDING_STATE_SEALED"
+    assert "endTime" in states[-1]["processes"][0]["outcome"]
+
+
+def test_launched_program__recording_stops__then_it_runs_on_without_hooks(services, target):
+    launched = capture(services, "Launch", {"command": [target("leaf_loop"), "2000000000", "1"]})
+    pid = launched["process"]["pid"]
+    capture(services, "StopRecording", {"recording": launched["recording"]["name"]})
+    maps = pathlib.Path(f"/proc/{pid}/maps").read_text(encoding="utf-8")
+    assert "leaf_loop" in maps and ".lane" not in maps
+    os.kill(pid, signal.SIGKILL)
 
 
 def test_attach__no_such_process__then_says_so(laptop):

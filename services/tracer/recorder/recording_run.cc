@@ -73,6 +73,12 @@ std::shared_ptr<RecordingRun> RecordingRun::Begin(const RecordingEnvironment& en
   run->Adopt(std::move(program));
   run->Describe(spec);
   run->StartDrain();
+  if (!run->launched_) {
+    environment.logger->Info(
+        "attached", {{"recording", run->name_},
+                     {"pid", run->program_->pid()},
+                     {"stopped_us", absl::ToInt64Microseconds(run->program_->attach_stopped())}});
+  }
   run->thread_ = std::thread([raw = run.get()] { raw->Run(); });
   return run;
 }

@@ -143,6 +143,7 @@ absl::Status Installation::InstallWhileRunning() {
   status = Prepare(std::make_shared<const symbols::Module>(*std::move(module)));
   HookChangeResult result;
   if (status.ok()) status = ApplyAll(result);
+  stopped_ = result.stopped;
   failures_ = installer_ == nullptr ? failures_ : installer_->TakeFailures();
   if (status.ok() || memory_ == nullptr) return status;
   // Its error is the first one's: what is not there cannot be taken away.

@@ -129,6 +129,8 @@ class Installation {
   const lane::LaneFile& lane() const { return *lane_; }
   bool has_lane() const { return lane_ != nullptr; }
   const std::vector<HookFailure>& failures() const { return failures_; }
+  // The longest time that a running program stood still while it was hooked.
+  absl::Duration stopped() const { return stopped_; }
   const std::vector<std::string>& uncounted_starts() const { return uncounted_starts_; }
   // Why changes of libraries are not told.
   const absl::Status& loader_events() const { return loader_events_; }
@@ -171,6 +173,7 @@ class Installation {
   std::unique_ptr<lane::LaneFile> lane_;
   absl::optional<lane::ClockPublisher::Line> clock_line_;  // in lane_, which outlives it
   std::vector<HookFailure> failures_;
+  absl::Duration stopped_;
   std::vector<std::string> uncounted_starts_;
   absl::Status loader_events_;
   uint64_t system_call_ = 0;  // address of a SYSCALL instruction

@@ -122,6 +122,8 @@ class TracedProcess {
   const lane::LaneFile& lane() const { return installation_->lane(); }
   // Function indexes whose hook could not be set.
   const std::vector<HookFailure>& failures() const { return installation_->failures(); }
+  // The longest time that a program stood still while it was attached to.
+  absl::Duration attach_stopped() const { return installation_->stopped(); }
   // Functions that start processes and could not be made to count them.
   const std::vector<std::string>& uncounted_starts() const {
     return installation_->uncounted_starts();
