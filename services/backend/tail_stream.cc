@@ -31,10 +31,15 @@ void TailStream::Advance() {
   }
   absl::StatusOr<TailStep> step = cursor_.Next(watch_.LastPosition(follower_));
   while (step.ok() && std::holds_alternative<TailWaits>(*step)) {
-    if (watch_.WaitForNews(follower_, [this] { Advance(); })) {
-      // Close may have come before there was a wait to cancel.
-      if (closing_.load() && watch_.CancelWait(follower_)) End(Closed());
-      return;
+    switch (watch_.WaitForNews(follower_, [this] { Advance(); })) {
+      case CommitWatch::Wait::kWaiting:
+        // The stream may have ended and be gone by now.
+        return;
+      case CommitWatch::Wait::kClosed:
+        End(Closed());
+        return;
+      case CommitWatch::Wait::kNews:
+        break;
     }
     step = cursor_.Next(watch_.LastPosition(follower_));
   }
@@ -86,7 +91,7 @@ void TailStream::OnWriteDone(bool ok) {
 
 void TailStream::Close() {
   closing_.store(true);
-  if (watch_.CancelWait(follower_)) End(Closed());
+  if (watch_.Close(follower_)) End(Closed());
 }
 
 void TailStream::OnCancel() { Close(); }

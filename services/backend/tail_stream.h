@@ -48,8 +48,7 @@ class TailStream : public grpc::ServerWriteReactor<read::v1::TailChunksResponse>
   TailCursor cursor_;
   ReadMetrics& metrics_;
   const std::function<void(TailStream*)> on_done_;
-  // The reader has gone, or the stream is to end: set before the wait is cancelled, looked at after
-  // it began.
+  // The reader has gone, or the stream is to end.
   std::atomic<bool> closing_{false};
   uint64_t chunks_ = 0;
   uint64_t calls_ = 0;

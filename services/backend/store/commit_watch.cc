@@ -41,17 +41,20 @@ uint64_t CommitWatch::LastPosition(uint64_t follower) {
   return of.last_position;
 }
 
-bool CommitWatch::WaitForNews(uint64_t follower, Wake wake) {
+CommitWatch::Wait CommitWatch::WaitForNews(uint64_t follower, Wake wake) {
   absl::MutexLock lock(&mutex_);
   Follower& of = followers_.at(follower);
-  if (of.news) return false;
+  if (of.closed) return Wait::kClosed;
+  if (of.news) return Wait::kNews;
   of.wake = std::move(wake);
-  return true;
+  return Wait::kWaiting;
 }
 
-bool CommitWatch::CancelWait(uint64_t follower) {
+bool CommitWatch::Close(uint64_t follower) {
   absl::MutexLock lock(&mutex_);
-  return std::exchange(followers_.at(follower).wake, nullptr) != nullptr;
+  Follower& of = followers_.at(follower);
+  of.closed = true;
+  return std::exchange(of.wake, nullptr) != nullptr;
 }
 
 void CommitWatch::SetObserver(Observer observer) {

@@ -41,11 +41,15 @@ class CommitWatch {
   // The last position that a commit since Follow said; 0: there was none. What is committed after
   // this call is news.
   uint64_t LastPosition(uint64_t follower);
-  // True: `wake` is called once, on the watch's thread, at the next commit. False: there is news
-  // since LastPosition.
-  bool WaitForNews(uint64_t follower, Wake wake);
-  // True: `wake` will not be called.
-  bool CancelWait(uint64_t follower);
+  enum class Wait {
+    kWaiting,  // `wake` is called once, on the watch's thread, at the next commit, or never: Close
+    kNews,     // since LastPosition; `wake` is not called
+    kClosed,   // neither
+  };
+  // After kWaiting the follower may be gone already: `wake` or Close have had their turn.
+  Wait WaitForNews(uint64_t follower, Wake wake);
+  // From now on it does not wait. True: it did, and `wake` will not be called.
+  bool Close(uint64_t follower);
 
   // Is told of every commit, on the committing thread, and must not block; nullptr: nobody. After
   // the return the one before is not called any more.
@@ -60,6 +64,7 @@ class CommitWatch {
     std::string recording_key;
     uint64_t last_position = 0;
     bool news = false;
+    bool closed = false;
     Wake wake;
   };
 

@@ -104,13 +104,15 @@ TEST_F(TailCursorTest, chunk_is_committed__then_who_waits_is_called_with_its_pos
   const uint64_t follower = watch.Follow(RecordingKey(kDefaultTenant, recording_));
   EXPECT_EQ(watch.LastPosition(follower), 0u);
   absl::Notification called;
-  ASSERT_TRUE(watch.WaitForNews(follower, [&called] { called.Notify(); }));
+  ASSERT_EQ(watch.WaitForNews(follower, [&called] { called.Notify(); }),
+            CommitWatch::Wait::kWaiting);
   AddChunks(1);
   called.WaitForNotification();
   // The news has not been looked at.
-  EXPECT_FALSE(watch.WaitForNews(follower, [] {}));
+  EXPECT_EQ(watch.WaitForNews(follower, [] {}), CommitWatch::Wait::kNews);
   EXPECT_EQ(watch.LastPosition(follower), 1u);
-  EXPECT_FALSE(watch.CancelWait(follower));
+  EXPECT_FALSE(watch.Close(follower));
+  EXPECT_EQ(watch.WaitForNews(follower, [] {}), CommitWatch::Wait::kClosed);
   watch.Unfollow(follower);
 }
 
