@@ -65,8 +65,10 @@ absl::Status SendFile(const std::string& directory, const std::string& name,
 
 }  // namespace
 
-AdminService::AdminService(Store& store, log::Logger& logger, metrics::Registry& registry)
+AdminService::AdminService(Store& store, const rpc::Authenticator& authenticator,
+                           log::Logger& logger, metrics::Registry& registry)
     : store_(store),
+      authenticator_(authenticator),
       logger_(logger),
       damages_(registry.AddCounter("flightrec_backend_damages_found_total",
                                    "Damages that checks of the store have reported.")),
@@ -87,6 +89,13 @@ grpc::ServerWriteReactor<Response>* AdminService::Run(
     grpc::CallbackServerContext* context, const char* call,
     std::function<absl::Status(BlockingStream<Response>&)> body) {
   const std::string peer = context->peer();
+  const std::string tenant = authenticator_.Identify(*context).tenant;
+  if (!tenant.empty()) {
+    logger_.Warning("admin_call_refused", {{"call", call}, {"peer", peer}, {"tenant", tenant}});
+    return new FailedStream<Response>(rpc::ToGrpcStatus(absl::PermissionDeniedError(
+        absl::StrCat(call, " is about the recordings of all tenants, and this token is of tenant ",
+                     tenant, "; use a token with the role admin and no tenant"))));
+  }
   absl::MutexLock lock(&mutex_);
   if (running_ >= kMaxAdminCalls) {
     logger_.Warning("admin_call_refused", {{"call", call}, {"peer", peer}});

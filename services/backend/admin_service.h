@@ -1,6 +1,7 @@
 // AdminService of the contract: checks and copies the store while it is in use.
 //
-// Thread-safe. Each call has a thread of its own, at most kMaxAdminCalls at once; each is logged.
+// The whole store belongs to no tenant: tokens of a tenant are refused. Thread-safe. Each call has
+// a thread of its own, at most kMaxAdminCalls at once; each is logged.
 #ifndef SERVICES_BACKEND_ADMIN_SERVICE_H_
 #define SERVICES_BACKEND_ADMIN_SERVICE_H_
 
@@ -15,6 +16,7 @@
 #include "absl/synchronization/mutex.h"
 #include "common/log/logger.h"
 #include "common/metrics/registry.h"
+#include "common/rpc/authenticator.h"
 #include "flightrec/admin/v1/admin.grpc.pb.h"
 #include "services/backend/blocking_stream.h"
 #include "services/backend/store/store.h"
@@ -27,7 +29,8 @@ inline constexpr size_t kBackUpMessageBytes = size_t{512} << 10;
 class AdminService : public admin::v1::AdminService::CallbackService {
  public:
   // All outlive the service.
-  AdminService(Store& store, log::Logger& logger, metrics::Registry& registry);
+  AdminService(Store& store, const rpc::Authenticator& authenticator, log::Logger& logger,
+               metrics::Registry& registry);
 
   grpc::ServerWriteReactor<admin::v1::CheckStoreResponse>* CheckStore(
       grpc::CallbackServerContext* context, const admin::v1::CheckStoreRequest* request) override;
@@ -48,6 +51,7 @@ class AdminService : public admin::v1::AdminService::CallbackService {
   std::string NewCheckpointDirectory();
 
   Store& store_;
+  const rpc::Authenticator& authenticator_;
   log::Logger& logger_;
   metrics::Counter& damages_;
   metrics::Counter& backups_;

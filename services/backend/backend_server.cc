@@ -57,7 +57,7 @@ BackendServer::BackendServer(const FinalizedBackendConfig& config, std::unique_p
       ingest_service_(*store_, config.ingest(), server_.authenticator(), *logger, *registry),
       read_service_(*store_, config.read(), config.retention().undelete_window,
                     server_.authenticator(), *logger, *registry),
-      admin_service_(*store_, *logger, *registry),
+      admin_service_(*store_, server_.authenticator(), *logger, *registry),
       retention_(*store_, config.retention(), clock::RealClock(), *logger, *registry) {}
 
 absl::Status BackendServer::Serve() {

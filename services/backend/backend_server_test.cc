@@ -1,5 +1,6 @@
 #include "services/backend/backend_server.h"
 
+#include <grpcpp/grpcpp.h>
 #include <gtest/gtest.h>
 
 #include <fstream>
@@ -7,6 +8,7 @@
 
 #include "absl/strings/match.h"
 #include "common/rpc/endpoint_file.h"
+#include "flightrec/admin/v1/admin.grpc.pb.h"
 #include "services/backend/loopback_backend.h"
 #include "services/backend/store/test_items.h"
 
@@ -78,6 +80,29 @@ TEST(BackendServer, tokens_are_required__then_tenants_do_not_see_each_other) {
   google::protobuf::Empty empty;
   EXPECT_EQ(backend.read().DeleteRecording(&delete_context, request, &empty).error_code(),
             grpc::PERMISSION_DENIED);
+}
+
+TEST(BackendServer, admin_of_one_tenant__then_does_not_get_the_whole_store) {
+  BackendConfig config = TestConfig();
+  config.server.token_file = ::testing::TempDir() + "/admin_tokens";
+  std::ofstream(config.server.token_file) << "aaaaaaaaaaaaaaaaaaaa admin one\n"
+                                          << "bbbbbbbbbbbbbbbbbbbb admin\n";
+  LoopbackBackend backend(config);
+  const auto admin = admin::v1::AdminService::NewStub(
+      grpc::CreateChannel(backend.server().address(), grpc::InsecureChannelCredentials()));
+  const auto check = [&admin](const std::string& token) {
+    grpc::ClientContext context;
+    context.AddMetadata("authorization", "Bearer " + token);
+    const auto stream = admin->CheckStore(&context, {});
+    admin::v1::CheckStoreResponse response;
+    while (stream->Read(&response)) {
+    }
+    return stream->Finish();
+  };
+  const grpc::Status refused = check("aaaaaaaaaaaaaaaaaaaa");
+  EXPECT_EQ(refused.error_code(), grpc::PERMISSION_DENIED);
+  EXPECT_TRUE(absl::StrContains(refused.error_message(), "tenant one"));
+  EXPECT_TRUE(check("bbbbbbbbbbbbbbbbbbbb").ok());
 }
 
 TEST(BackendConfig, limits_contradict_each_other__then_INVALID_ARGUMENT_names_the_flag) {
