@@ -167,7 +167,9 @@ absl::Status Retention::Purge(const Victim& victim) {
   const Candidate& recording = victim.recording;
   absl::Status result;
   absl::Notification done;
-  store_.Purge(recording.tenant, recording.id, [&](const absl::Status& status) {
+  const std::optional<int64_t> purge_time =
+      recording.deleted ? std::optional(absl::ToUnixSeconds(recording.due)) : std::nullopt;
+  store_.Purge(recording.tenant, recording.id, purge_time, [&](const absl::Status& status) {
     result = status;
     done.Notify();
   });

@@ -80,9 +80,10 @@ absl::Status BlockingStore::Undelete(const ids::Ulid& recording) {
       [&](ChangeCallback done) { store_->Undelete(kDefaultTenant, recording, std::move(done)); });
 }
 
-absl::Status BlockingStore::Purge(const ids::Ulid& recording) {
-  return Await(
-      [&](ChangeCallback done) { store_->Purge(kDefaultTenant, recording, std::move(done)); });
+absl::Status BlockingStore::Purge(const ids::Ulid& recording, std::optional<int64_t> purge_time) {
+  return Await([&](ChangeCallback done) {
+    store_->Purge(kDefaultTenant, recording, purge_time, std::move(done));
+  });
 }
 
 absl::StatusOr<std::vector<StoredChunk>> BlockingStore::ReadAll(const ChunkQuery& query) {

@@ -4,7 +4,9 @@
 #ifndef SERVICES_BACKEND_STORE_BLOCKING_STORE_H_
 #define SERVICES_BACKEND_STORE_BLOCKING_STORE_H_
 
+#include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -37,7 +39,7 @@ class BlockingStore {
   absl::Status Delete(const ids::Ulid& recording,
                       absl::Duration undelete_window = absl::ZeroDuration());
   absl::Status Undelete(const ids::Ulid& recording);
-  absl::Status Purge(const ids::Ulid& recording);
+  absl::Status Purge(const ids::Ulid& recording, std::optional<int64_t> purge_time = std::nullopt);
   absl::StatusOr<std::vector<StoredChunk>> ReadAll(const ChunkQuery& query);
 
  private:

@@ -286,6 +286,22 @@ absl::Status Stager::Undelete(const std::string& tenant, const ids::Ulid& id) {
   return absl::OkStatus();
 }
 
+absl::Status Stager::PurgeSeen(const std::string& tenant, const ids::Ulid& id,
+                               std::optional<int64_t> purge_time) {
+  const std::string key = RecordingKey(tenant, id);
+  absl::StatusOr<RecordingEntry*> entry = ledger_.Recording(key);
+  if (!entry.ok()) return entry.status();
+  std::optional<int64_t> present;
+  if ((*entry)->known && (*entry)->deleted) {
+    absl::StatusOr<TrashEntry> trashed = ReadEntry<TrashEntry>(Family::kTrash, key);
+    if (!trashed.ok()) return trashed.status();
+    present = trashed->purge_time;
+  }
+  if (present == purge_time) return Purge(tenant, id);
+  return absl::FailedPreconditionError(absl::StrCat(
+      ids::RecordingResourceName(id), " was deleted or brought back meanwhile; it is kept"));
+}
+
 absl::Status Stager::Purge(const std::string& tenant, const ids::Ulid& id) {
   const std::string key = RecordingKey(tenant, id);
   absl::StatusOr<RecordingEntry*> entry = ledger_.Recording(key);

@@ -51,6 +51,10 @@ class Stager {
   // Removes everything of a recording, in the trash or not, for good; NOT_FOUND when there is none.
   // FAILED_PRECONDITION: it is in progress and not in the trash.
   absl::Status Purge(const std::string& tenant, const ids::Ulid& recording);
+  // FAILED_PRECONDITION: `purge_time` is not that of the recording in the trash, or, nullopt, it
+  // has got there meanwhile.
+  absl::Status PurgeSeen(const std::string& tenant, const ids::Ulid& recording,
+                         std::optional<int64_t> purge_time);
 
   // What has been staged since the last Clear.
   rocksdb::WriteBatch& write() { return write_; }

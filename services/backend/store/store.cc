@@ -177,9 +177,10 @@ void Store::Undelete(std::string tenant, const ids::Ulid& recording, ChangeCallb
                    std::move(done));
 }
 
-void Store::Purge(std::string tenant, const ids::Ulid& recording, ChangeCallback done) {
-  committer_.Apply([tenant = std::move(tenant),
-                    recording](Stager& stager) { return stager.Purge(tenant, recording); },
+void Store::Purge(std::string tenant, const ids::Ulid& recording, std::optional<int64_t> purge_time,
+                  ChangeCallback done) {
+  committer_.Apply([tenant = std::move(tenant), recording, purge_time](
+                       Stager& stager) { return stager.PurgeSeen(tenant, recording, purge_time); },
                    std::move(done));
 }
 

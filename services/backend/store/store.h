@@ -7,6 +7,7 @@
 #define SERVICES_BACKEND_STORE_STORE_H_
 
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -70,8 +71,10 @@ class Store {
   void Delete(std::string tenant, const ids::Ulid& recording, absl::Duration undelete_window,
               ChangeCallback done);
   void Undelete(std::string tenant, const ids::Ulid& recording, ChangeCallback done);
-  // For good, in the trash or not. FAILED_PRECONDITION: it is in progress.
-  void Purge(std::string tenant, const ids::Ulid& recording, ChangeCallback done);
+  // For good. `purge_time`: as its TrashEntry had it, nullopt when it was not in the trash.
+  // FAILED_PRECONDITION: that is not so any more, or it is in progress.
+  void Purge(std::string tenant, const ids::Ulid& recording, std::optional<int64_t> purge_time,
+             ChangeCallback done);
   // Gives back the disk space of what was purged. Blocks; writes go on.
   absl::Status Reclaim();
   absl::Status MakeCheckpoint(const std::string& directory);

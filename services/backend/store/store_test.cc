@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <cstdint>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -53,6 +55,15 @@ class StoreTest : public ::testing::Test {
     const std::vector<StoredChunk> chunks = store_->ReadAll(query).value();
     for (const StoredChunk& chunk : chunks) positions.push_back(chunk.position);
     return positions;
+  }
+
+  // Of the recording in the trash.
+  std::optional<int64_t> PurgeTime() {
+    std::optional<int64_t> time;
+    const absl::Status visited = store_->store().VisitDeletedRecordings(
+        [&time](absl::string_view, const TrashEntry& trashed) { time = trashed.purge_time; });
+    EXPECT_TRUE(visited.ok()) << visited;
+    return time;
   }
 
   const std::string directory_;
@@ -290,8 +301,19 @@ TEST_F(StoreTest, recording_that_is_not_deleted__then_it_is_not_brought_back) {
 TEST_F(StoreTest, recording_in_progress_is_purged__then_FAILED_PRECONDITION) {
   EXPECT_EQ(store_->Purge(kRecording).code(), absl::StatusCode::kFailedPrecondition);
   ASSERT_EQ(store_->Delete(kRecording, absl::Hours(1)), absl::OkStatus());
-  EXPECT_EQ(store_->Purge(kRecording), absl::OkStatus());
+  EXPECT_EQ(store_->Purge(kRecording, PurgeTime()), absl::OkStatus());
   EXPECT_EQ(store_->Undelete(kRecording).code(), absl::StatusCode::kNotFound);
+}
+
+TEST_F(StoreTest, recording_was_deleted_or_brought_back_since_it_was_seen__then_it_is_not_purged) {
+  ASSERT_EQ(store_->Delete(kRecording, absl::Hours(1)), absl::OkStatus());
+  EXPECT_EQ(store_->Purge(kRecording).code(), absl::StatusCode::kFailedPrecondition);
+  const std::optional<int64_t> seen = PurgeTime();
+  ASSERT_EQ(store_->Undelete(kRecording), absl::OkStatus());
+  EXPECT_EQ(store_->Purge(kRecording, seen).code(), absl::StatusCode::kFailedPrecondition);
+  ASSERT_EQ(store_->Delete(kRecording, absl::Hours(2)), absl::OkStatus());
+  EXPECT_EQ(store_->Purge(kRecording, seen).code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_EQ(store_->Undelete(kRecording), absl::OkStatus());
 }
 
 }  // namespace
