@@ -86,7 +86,20 @@ std::vector<Committer::Request> Committer::TakeGroup() {
   return group;
 }
 
+absl::Status Committer::Recover() {
+  if (!database_.write_failed()) return absl::OkStatus();
+  absl::Status recovered = database_.Recover();
+  // The log may have given back the write that failed: nothing that was known before counts.
+  stager_.Clear(false);
+  if (!recovered.ok()) failed_commits_.Add();
+  return recovered;
+}
+
 void Committer::CommitGroup(std::vector<Request> group) {
+  if (absl::Status ready = Recover(); !ready.ok()) {
+    for (Request& request : group) std::visit([&ready](auto& r) { r.done(ready); }, request);
+    return;
+  }
   std::vector<Completion> completions;
   completions.reserve(group.size());
   for (Request& request : group) {

@@ -75,6 +75,9 @@ class Committer {
   // Empty: stopping and nothing is left.
   std::vector<Request> TakeGroup();
   void CommitGroup(std::vector<Request> group);
+  // After a failed write, before anything is staged: positions and sequences are read from what the
+  // database holds.
+  absl::Status Recover();
   Completion Stage(OpenRequest& request);
   Completion Stage(BatchRequest& request);
   Completion Stage(ChangeRequest& request);

@@ -310,13 +310,10 @@ absl::Status Database::DeleteRange(Family family_id, absl::string_view begin,
 }
 
 absl::Status Database::WriteSynced(rocksdb::WriteBatch& batch) {
-  if (write_failed_) {
-    if (absl::Status recovered = Recover(); !recovered.ok()) return recovered;
-    write_failed_ = false;
-  }
   rocksdb::WriteOptions options;
   options.sync = true;
   absl::ReaderMutexLock lock(&mutex_);
+  if (absl::Status open = CheckOpen(); !open.ok()) return open;
   const rocksdb::Status status = db_->Write(options, &batch);
   write_failed_ = !status.ok();
   return FromRocks(status, "write");
@@ -329,13 +326,18 @@ absl::Status Database::Recover() {
     absl::ReaderMutexLock lock(&mutex_);
     if (db_ != nullptr) resumed = db_->Resume();
   }
-  if (resumed.ok()) return absl::OkStatus();
+  if (resumed.ok()) {
+    write_failed_ = false;
+    return absl::OkStatus();
+  }
   // After some errors, full disks among them, RocksDB has to be opened again. While that cannot
   // work it stays as it is, so that it can be read.
   if (absl::Status ready = CheckRoomToOpen(); !ready.ok()) return ready;
   absl::MutexLock lock(&mutex_);
   CloseRocks();
-  return OpenRocks();
+  absl::Status opened = OpenRocks();
+  write_failed_ = !opened.ok();
+  return opened;
 }
 
 absl::Status Database::CheckRoomToOpen() {

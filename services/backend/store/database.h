@@ -1,7 +1,8 @@
 // The RocksDB of one store: its column families, its lock, its format version.
 //
-// Thread-safe once open, except WriteSynced, which belongs to one thread. One process owns a store
-// at a time. Knows bytes only: what they mean is the business of Store and Stager.
+// Thread-safe once open, except WriteSynced, write_failed and Recover, which belong to one thread.
+// One process owns a store at a time. Knows bytes only: what they mean is the business of Store and
+// Stager.
 #ifndef SERVICES_BACKEND_STORE_DATABASE_H_
 #define SERVICES_BACKEND_STORE_DATABASE_H_
 
@@ -74,9 +75,14 @@ class Database {
   absl::Status ScanBackwards(Family family, absl::string_view begin, absl::string_view end,
                              const Visitor& visit) const;
 
-  // On disk when it returns ok. After a failed write it first tries to bring the database back,
-  // if need be by opening it again, which waits for reads under way.
+  // On disk when it returns ok. After an error write_failed() is true.
   absl::Status WriteSynced(rocksdb::WriteBatch& batch);
+  // The last write failed and Recover has not worked yet: nothing may be derived from what the
+  // database holds in order to write it.
+  bool write_failed() const { return write_failed_; }
+  // Brings the database back, if need be by opening it again, which waits for reads under way. The
+  // write that failed may be there afterwards, from the log. After an error it may be called again.
+  absl::Status Recover();
   // For what can be made again: may be lost in a power cut. From any thread.
   absl::Status Put(Family family, absl::string_view key, absl::string_view value);
   absl::Status DeleteRange(Family family, absl::string_view begin, absl::string_view end);
@@ -96,7 +102,6 @@ class Database {
   absl::Status CheckLogs(std::string& damage_found);
   absl::Status OpenRocks() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void CloseRocks() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  absl::Status Recover();
   absl::Status CheckRoomToOpen();
   absl::Status CheckFormatVersion();
   absl::Status CheckOpen() const ABSL_SHARED_LOCKS_REQUIRED(mutex_);
@@ -107,7 +112,7 @@ class Database {
   uint32_t opened_format_version_ = 0;
   // Held shared by whoever uses db_, exclusively to open it again.
   mutable absl::Mutex mutex_;
-  // Null when opening again has failed.
+  // Null when opening again has failed; write_failed_ is true then.
   std::unique_ptr<rocksdb::DB> db_ ABSL_GUARDED_BY(mutex_);
   // Changed by the writing thread only, under the mutex.
   std::array<rocksdb::ColumnFamilyHandle*, kFamilyCount> families_{};

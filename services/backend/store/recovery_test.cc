@@ -1,0 +1,139 @@
+// A write fails once and the store has to be opened again: it does so before it takes anything
+// more, and tries until that works.
+#include <gtest/gtest.h>
+#include <rocksdb/env.h>
+
+#include <cerrno>
+#include <cstring>
+#include <memory>
+#include <set>
+#include <string>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/strings/string_view.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/synchronization/notification.h"
+#include "services/backend/store/blocking_store.h"
+#include "services/backend/store/faulty_file_system.h"
+#include "services/backend/store/integrity.h"
+#include "services/backend/store/test_workload.h"
+
+namespace flightrec::backend {
+namespace {
+
+class Recovery : public ::testing::Test {
+ protected:
+  Recovery()
+      : env_(rocksdb::NewCompositeEnv(std::make_shared<FaultyFileSystem>(
+            [this](absl::string_view step) { return TakeFault(step); }))) {
+    DatabaseOptions options = SmallFiles();
+    options.env = env_.get();
+    store_ = std::make_unique<BlockingStore>(MakeStoreDirectory(), options);
+    EXPECT_TRUE(store_->OpenProducer().ok());
+  }
+
+  void FailOnce(const std::string& step) {
+    absl::MutexLock lock(&mutex_);
+    faults_.insert(step);
+  }
+  bool faults_are_over() {
+    absl::MutexLock lock(&mutex_);
+    return faults_.empty();
+  }
+
+  // Both batches in one write, which comes after that of `before`; what they are told.
+  struct Answers {
+    absl::Status first;
+    absl::Status second;
+  };
+  Answers CommitAsOneGroup(uint64_t before, const std::string& failing_step) {
+    absl::Notification reached, queued, done;
+    Answers answers;
+    // Holds the committing thread while the group is handed in.
+    store_->store().Commit(WorkloadBatch(before), [&](const absl::StatusOr<BatchResult>& result) {
+      EXPECT_TRUE(result.ok()) << result.status();
+      reached.Notify();
+      queued.WaitForNotification();
+    });
+    reached.WaitForNotification();
+    FailOnce(failing_step);
+    store_->store().Commit(
+        WorkloadBatch(before + 1),
+        [&](const absl::StatusOr<BatchResult>& result) { answers.first = result.status(); });
+    store_->store().Commit(WorkloadBatch(before + 2),
+                           [&](const absl::StatusOr<BatchResult>& result) {
+                             answers.second = result.status();
+                             done.Notify();
+                           });
+    queued.Notify();
+    done.WaitForNotification();
+    return answers;
+  }
+
+  void ExpectWhole(uint64_t acknowledged) {
+    const WorkloadReading reading = ReadWorkload(*store_, acknowledged);
+    EXPECT_EQ(reading.problem, "");
+    EXPECT_EQ(reading.reported, "");
+    EXPECT_EQ(reading.durable_sequence, acknowledged);
+    IntegrityScan scan(store_->store().database(), [](const StoreDamage& damage) {
+      ADD_FAILURE() << damage.recording << " position " << damage.position << ": "
+                    << damage.problem;
+      return true;
+    });
+    while (scan.Step()) {
+    }
+    EXPECT_EQ(scan.totals().chunks, acknowledged);
+  }
+
+  rocksdb::IOStatus TakeFault(absl::string_view step) {
+    absl::MutexLock lock(&mutex_);
+    if (faults_.erase(std::string(step)) == 0) return rocksdb::IOStatus::OK();
+    return rocksdb::IOStatus::IOError(std::strerror(EIO));
+  }
+
+  absl::Mutex mutex_;
+  std::set<std::string> faults_ ABSL_GUARDED_BY(mutex_);
+  std::unique_ptr<rocksdb::Env> env_;
+  std::unique_ptr<BlockingStore> store_;
+};
+
+TEST_F(Recovery, log_gives_back_group_that_failed__then_batches_sent_again_overwrite_nothing) {
+  ASSERT_EQ(CommitWorkload(*store_, 1, 3), 3u);
+  const Answers answers = CommitAsOneGroup(4, "wal.sync.before");
+  EXPECT_EQ(answers.first.code(), absl::StatusCode::kUnavailable);
+  EXPECT_EQ(answers.second.code(), absl::StatusCode::kUnavailable);
+  ASSERT_TRUE(faults_are_over());
+  for (uint64_t sequence : {5, 6}) {
+    const absl::StatusOr<BatchResult> again = store_->Commit(WorkloadBatch(sequence));
+    ASSERT_TRUE(again.ok()) << again.status();
+    EXPECT_FALSE(again->refusal.has_value());
+    // The whole group is back.
+    EXPECT_EQ(again->durable_sequence, 6u);
+  }
+  ASSERT_EQ(CommitWorkload(*store_, 7, 7), 7u);
+  ExpectWhole(7);
+}
+
+TEST_F(Recovery, producer_reconnects_after_failed_group__then_it_hears_what_the_log_gave_back) {
+  ASSERT_EQ(CommitWorkload(*store_, 1, 3), 3u);
+  CommitAsOneGroup(4, "wal.sync.before");
+  const absl::StatusOr<uint64_t> durable = store_->OpenProducer();
+  ASSERT_TRUE(durable.ok()) << durable.status();
+  EXPECT_EQ(*durable, 6u);
+  ASSERT_EQ(CommitWorkload(*store_, 7, 12), 12u);
+  ExpectWhole(12);
+}
+
+TEST_F(Recovery, opening_again_fails_once__then_ingest_goes_on_without_a_restart) {
+  ASSERT_EQ(CommitWorkload(*store_, 1, 4), 4u);
+  FailOnce("wal.sync.before");
+  EXPECT_EQ(store_->Commit(WorkloadBatch(5)).status().code(), absl::StatusCode::kUnavailable);
+  FailOnce("manifest.create.before");
+  EXPECT_EQ(store_->Commit(WorkloadBatch(5)).status().code(), absl::StatusCode::kUnavailable);
+  ASSERT_TRUE(faults_are_over());
+  ASSERT_EQ(CommitWorkload(*store_, 5, 20), 20u);
+  ExpectWhole(20);
+}
+
+}  // namespace
+}  // namespace flightrec::backend
