@@ -175,10 +175,8 @@ absl::Status Installation::Prepare(std::shared_ptr<const symbols::Module> module
   status = StartJournal();
   if (status.ok()) status = memory_->Prepare();
   if (status.ok()) status = journal_->SetAgent(memory_->image().address, memory_->agent_state());
-  for (const ModuleHooks& hooks : *plan) {
-    if (!status.ok()) return status;
-    status = installer_->AddModule(*hooks.module, LoadBias(*hooks.module, hooks.base), hooks.hooks);
-  }
+  // First: more changes than fit one stop are made one part after the other, and no exception may
+  // cross a hooked frame before unwinders know of it.
   if (status.ok()) {
     status = installer_->AddUnwinder(*module, LoadBias(*module, mapped->front().base));
   }
@@ -190,6 +188,10 @@ absl::Status Installation::Prepare(std::shared_ptr<const symbols::Module> module
   unwinders_ = std::make_unique<Unwinders>(entries->loader);
   if (status.ok()) status = unwinders_->Answer(*mapped, *installer_);
   may_load_unwinder_ = unwinders_->may_come_later();
+  for (const ModuleHooks& hooks : *plan) {
+    if (!status.ok()) return status;
+    status = installer_->AddModule(*hooks.module, LoadBias(*hooks.module, hooks.base), hooks.hooks);
+  }
   if (status.ok()) status = AddNotices(*module, *plan, *mapped);
   if (status.ok()) InstallLoaderEvents(*entries);
   return status.ok() ? memory_->Activate() : status;
@@ -311,6 +313,9 @@ absl::Status Installation::CheckProgram() const {
 
 // Threads that start later have their creator's gs base.
 absl::Status Installation::EnterBlocks() {
+  // All threads stand still: it cannot become another program any more.
+  const absl::Status same = CheckProgram();
+  if (!same.ok()) return same;
   std::vector<std::pair<pid_t, user_regs_struct>> outside;
   for (const pid_t tid : threads_->stopped()) {
     const absl::StatusOr<user_regs_struct> registers = threads_->Registers(tid);
@@ -433,12 +438,22 @@ absl::Status Installation::RestoreLookups() {
 }
 
 absl::StatusOr<Removal> Installation::Remove() {
+  absl::StatusOr<Removal> removal = TakeOut();
+  // It has ended or is another program by now: that has nothing of ours.
+  if (!removal.ok() && !CheckProgram().ok()) {
+    EndJournal();
+    return Removal();
+  }
+  return removal;
+}
+
+absl::StatusOr<Removal> Installation::TakeOut() {
   Removal removal;
-  // Another program by now has nothing of ours.
-  if (memory_ == nullptr || !CheckProgram().ok()) {
+  if (memory_ == nullptr) {
     EndJournal();
     return removal;
   }
+  if (absl::Status same = CheckProgram(); !same.ok()) return same;
   absl::Status status = system_call_ != 0 ? absl::OkStatus() : FindSystemCall();
   if (!status.ok()) return status;
   installer_->RemoveHooks();

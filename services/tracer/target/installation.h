@@ -157,6 +157,7 @@ class Installation {
   // In the stopped program.
   absl::Status EnterBlocks();
   // In the stopped program.
+  absl::StatusOr<Removal> TakeOut();
   absl::Status RestoreLookups();
   absl::StatusOr<std::string> Release(OpenCalls open_calls, Removal& removal);
   absl::Status CheckProgram() const;

@@ -96,13 +96,13 @@ absl::Status ProcessMemory::MapLanes() {
   const absl::StatusOr<uint64_t> lanes =
       Map("mapping the lane file", *base + shadows_bytes, lane_.size(), PROT_READ | PROT_WRITE,
           MAP_SHARED | MAP_FIXED, static_cast<int64_t>(*file));
+  const absl::Status closed =
+      process_.SystemCall("closing the lane file", SYS_close, {*file}).status();
   if (!lanes.ok()) return lanes.status();
+  if (!closed.ok()) return closed;
   // A root slot of zeros: no trace of how the file came may stay in the first stack.
   const std::vector<uint8_t> zeros(std::max(lane_.path().size() + 1, kPassScratchBytes));
   status = process_.Write(*base, zeros);
-  if (status.ok()) {
-    status = process_.SystemCall("closing the lane file", SYS_close, {*file}).status();
-  }
   if (status.ok()) {
     status = process_
                  .SystemCall("keeping lanes out of core dumps", SYS_madvise,

@@ -84,7 +84,8 @@ bool HasOwnFilters(pid_t pid) {
   if (!threads.ok()) return false;
   const uint32_t own = FiltersOf(getpid(), getpid());
   for (const pid_t tid : *threads) {
-    if (FiltersOf(pid, tid) > own) return true;
+    const uint32_t filters = FiltersOf(pid, tid);
+    if (filters > 0 && filters != own) return true;
   }
   return false;
 }

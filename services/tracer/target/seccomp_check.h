@@ -16,7 +16,8 @@
 
 namespace flightrec::target {
 
-// A thread of the process has filters that this process has not.
+// A thread of the process has filters, and not as many as this process: then they are not the ones
+// that both were started with.
 bool HasOwnFilters(pid_t pid);
 
 // FAILED_PRECONDITION names the call that a filter forbids. `instruction`: the SYSCALL that is used
