@@ -31,7 +31,7 @@ LANES = ("--lane_bytes=16777216",)
 OPTIONS = {
     "exception_catch": ("--max_threads=8", "--lane_bytes=67108864"),
     "exception_rethrow": ("--max_threads=8", "--lane_bytes=67108864"),
-    "step_exit_thread": ("--max_threads=256", "--lane_bytes=1048576"),
+    "step_exit_thread": ("--max_threads=160", "--lane_bytes=8388608"),
     "thread_beyond_limit": ("--max_threads=4", *LANES),
 }
 CHILDREN = {
