@@ -345,13 +345,20 @@ absl::Status HookInstaller::Patch() {
   }
   TakePrepared();
   const absl::Status written = WriteText(process_, expected);
-  if (written.ok()) Commit(unexpected);
+  if (written.ok()) Commit(unexpected, changes_.size());
   return written;
 }
 
-size_t HookInstaller::Commit(absl::Span<const size_t> unwritten) {
+size_t HookInstaller::Commit(absl::Span<const size_t> unwritten, size_t tried) {
   size_t unanswered = 0;
   for (size_t i = 0; i < changes_.size(); ++i) {
+    Changed& changed = changed_.at(changes_[i].address);
+    const bool restores = changed.present == changed.original;
+    if (i >= tried && restores) {
+      changed.present.assign(
+          changes_[i].expected.begin(),
+          changes_[i].expected.begin() + static_cast<std::ptrdiff_t>(changes_[i].bytes.size()));
+    }
     if (change_hooks_[i] == 0) {
       if (std::binary_search(unwritten.begin(), unwritten.end(), i)) ++unanswered;
       continue;
@@ -366,7 +373,7 @@ size_t HookInstaller::Commit(absl::Span<const size_t> unwritten) {
                           " is not what the file has, or a thread stands in its middle")});
       }
       // Taking out what is not there any more changes nothing.
-      if (adds || !hook.live) continue;
+      if (adds || !hook.live || i >= tried) continue;
     }
     if (hook.live != adds) live_ += adds ? 1 : -1;
     hook.live = adds;

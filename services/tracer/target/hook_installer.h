@@ -90,8 +90,10 @@ class HookInstaller {
   // stopped process and says which indexes could not be written.
   const std::vector<TextChange>& TakePrepared();
   bool has_prepared() const { return !changes_.empty(); }
-  // Returns how many of those are of no hook: notices and lookups of unwinders.
-  size_t Commit(absl::Span<const size_t> unwritten);
+  // From `tried` on it was not even tried, or an error left in the dark what was written: these
+  // places are taken for changed until they were restored. Returns how many of those that were not
+  // written are of no hook: notices and lookups of unwinders.
+  size_t Commit(absl::Span<const size_t> unwritten, size_t tried);
 
   // Since the last time.
   std::vector<HookFailure> TakeFailures() { return std::exchange(failures_, {}); }

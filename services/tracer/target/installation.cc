@@ -352,8 +352,9 @@ absl::Status Installation::Apply(HookChangeResult& result,
     for (const size_t index : patched->unwritten) unwritten.push_back(begin + index);
     result.stopped = std::max(result.stopped, patched->stopped);
   }
+  const size_t tried = std::min(begin, all.size());
   for (; begin < all.size(); ++begin) unwritten.push_back(begin);
-  result.unanswered = installer_->Commit(unwritten);
+  result.unanswered = installer_->Commit(unwritten, tried);
   return status;
 }
 

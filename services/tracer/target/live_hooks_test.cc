@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <cstdint>
+#include <fstream>
 #include <map>
 #include <memory>
 #include <sstream>
@@ -111,7 +112,8 @@ TEST(LiveHooks, stopped_program__then_it_stays_stopped) {
   EXPECT_EQ(Numbers(program.output())["errors"], 0u);
 }
 
-TEST(LiveHooks, program_that_somebody_traces__then_failed_precondition_with_who) {
+TEST(LiveHooks,
+     program_that_somebody_traces__then_failed_precondition_with_who_and_later_it_works) {
   LaunchedProgram program(kLiveHooks);
   ASSERT_TRUE(program.Start({"hammer"}));
   const pid_t pid = program.process().pid();
@@ -136,6 +138,12 @@ TEST(LiveHooks, program_that_somebody_traces__then_failed_precondition_with_who)
   close(go[1]);
   waitpid(debugger, nullptr, 0);
   EXPECT_EQ(program.ChangeHooks({}, {"Leaf"}).live, program.hooks().size() - 1);
+  const patch::Site& leaf = program.hooks()[program.IndexOf("Leaf")].site;
+  std::ifstream memory(absl::StrCat("/proc/", pid, "/mem"), std::ios::binary);
+  memory.seekg(static_cast<std::streamoff>(program.base() + leaf.address));
+  std::string code(leaf.displaced.size(), '\0');
+  memory.read(code.data(), static_cast<std::streamsize>(code.size()));
+  EXPECT_EQ(code, std::string(leaf.displaced.begin(), leaf.displaced.end()));
   EXPECT_EQ(program.RunToEnd().exit_code, 0);
   EXPECT_EQ(Numbers(program.output())["errors"], 0u);
 }
