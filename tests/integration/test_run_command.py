@@ -55,6 +55,22 @@ def test_sample__every_function_hooked__then_counts_in_report_and_sql_are_exact(
     assert by_sql == by_report
 
 
+def test_setgid_program__without_cap_sys_ptrace__then_refused_instead_of_run_without_its_rights(repository, tmp_path):
+    program = tmp_path / "id"
+    shutil.copy("/usr/bin/id", program)
+    os.chown(program, -1, 65534)
+    program.chmod(0o2755)
+    binary = repository / "bazel-bin/services/flightrec/flightrec"
+    command = [binary, "run", f"--store={tmp_path / 'store'}", "--", program, "-g"]
+    capable = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (capable.returncode, capable.stdout) == (0, "65534\n"), capable.stderr
+    refused = subprocess.run(["setpriv", "--bounding-set=-sys_ptrace", *command], capture_output=True, text=True,
+                             check=False)
+    assert refused.returncode != 0
+    assert refused.stdout == ""
+    assert "group 65534 (set-group-ID)" in refused.stderr and "CAP_SYS_PTRACE" in refused.stderr
+
+
 def calls_by_report(flightrec):
     rows = tsv(flightrec("report", "--output=tsv", "--limit=100000", "@latest").stdout)
     return [(short_name(row["function"]), int(row["calls"])) for row in rows]

@@ -1,8 +1,12 @@
 #include "services/tracer/target/program.h"
 
 #include <errno.h>
+#include <linux/capability.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/syscall.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include <fstream>
@@ -49,6 +53,36 @@ absl::Status RefuseScript(const std::string& path) {
                    absl::StripAsciiWhitespace(lines[0]), " ", path));
 }
 
+bool MayTraceAnybody() {
+  __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
+  __user_cap_data_struct sets[_LINUX_CAPABILITY_U32S_3] = {};
+  return syscall(SYS_capget, &header, sets) == 0 &&
+         (sets[CAP_TO_INDEX(CAP_SYS_PTRACE)].effective & CAP_TO_MASK(CAP_SYS_PTRACE)) != 0;
+}
+
+// What the file gives to who runs it; empty: nothing.
+std::string RightsOfFile(const std::string& path, const struct stat& info) {
+  struct statvfs mount;
+  if (statvfs(path.c_str(), &mount) == 0 && (mount.f_flag & ST_NOSUID) != 0) return "";
+  if ((info.st_mode & S_ISUID) != 0 && info.st_uid != geteuid())
+    return absl::StrCat("the rights of user ", info.st_uid, " (set-user-ID)");
+  if ((info.st_mode & S_ISGID) != 0 && (info.st_mode & S_IXGRP) != 0 && info.st_gid != getegid())
+    return absl::StrCat("the rights of group ", info.st_gid, " (set-group-ID)");
+  if (getxattr(path.c_str(), "security.capability", nullptr, 0) > 0) return "capabilities (setcap)";
+  return "";
+}
+
+// The kernel runs such a program without its rights, and says nothing, when who traces it is not
+// capable of tracing any process.
+absl::Status RefuseLossOfRights(const std::string& path, const struct stat& info) {
+  const std::string rights = RightsOfFile(path, info);
+  if (rights.empty() || MayTraceAnybody()) return absl::OkStatus();
+  return absl::PermissionDeniedError(
+      absl::StrCat("program ", path, " has ", rights,
+                   ", which it would lose when it is traced without CAP_SYS_PTRACE; run the tracer "
+                   "as root, or give it the capability (setcap cap_sys_ptrace+ep)"));
+}
+
 absl::Status Check(const std::string& path) {
   struct stat info;
   if (stat(path.c_str(), &info) != 0) {
@@ -62,7 +96,8 @@ absl::Status Check(const std::string& path) {
     return absl::PermissionDeniedError(
         absl::StrCat("program ", path, " is not executable; chmod +x it first"));
   }
-  return RefuseScript(path);
+  if (absl::Status script = RefuseScript(path); !script.ok()) return script;
+  return RefuseLossOfRights(path, info);
 }
 
 }  // namespace

@@ -13,9 +13,9 @@
 namespace flightrec::target {
 
 // The file `name` means for execvp with this working directory (empty: the
-// caller's) and environment. NOT_FOUND; PERMISSION_DENIED: not executable;
-// INVALID_ARGUMENT: a folder, or a script, with the command that traces its
-// interpreter.
+// caller's) and environment. NOT_FOUND; PERMISSION_DENIED: not executable, or
+// it would lose the rights that its file gives it; INVALID_ARGUMENT: a folder,
+// or a script, with the command that traces its interpreter.
 absl::StatusOr<std::string> ResolveProgram(absl::string_view name, absl::string_view cwd,
                                            const std::vector<std::string>& env);
 
