@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/auxv.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -33,6 +34,7 @@ constexpr uint64_t kMaxCodeSearch = uint64_t{4} << 20;
 // Between two looks whether threads have left the hooks.
 constexpr absl::Duration kFirstPause = absl::Milliseconds(1);
 constexpr absl::Duration kLongestPause = absl::Milliseconds(20);
+constexpr int kNiceness = -10;
 constexpr const char* kJournalSuffix = ".hooks";
 
 absl::StatusOr<lane::ProcessIdentity> Identify(pid_t pid) {
@@ -163,6 +165,9 @@ absl::Status Installation::Prepare(std::shared_ptr<const symbols::Module> module
   absl::StatusOr<std::vector<ModuleHooks>> plan = options_.plan(*mapped, module);
   options_.plan = nullptr;
   if (!plan.ok()) return plan.status();
+  // From here on threads of the program wait for this one. 0 is this thread. Not permitted to
+  // everyone: then it stays an ordinary one.
+  static_cast<void>(setpriority(PRIO_PROCESS, 0, kNiceness));
   uint32_t functions = 0;
   for (ModuleHooks& hooks : *plan) {
     for (Hook& hook : hooks.hooks) hook.function_index = functions++;
@@ -413,7 +418,6 @@ absl::StatusOr<std::string> Installation::Release(OpenCalls open_calls, Removal&
   // A thread in vfork: later.
   if (stopped.code() == absl::StatusCode::kDeadlineExceeded) return std::string(stopped.message());
   if (!stopped.ok()) return stopped;
-  const absl::Time begin = absl::Now();
   std::vector<RegionSpace> unwinders = own_unwinder_;
   unwinders.insert(unwinders.end(), unwinders_->code().begin(), unwinders_->code().end());
   absl::StatusOr<std::string> why =
@@ -421,7 +425,7 @@ absl::StatusOr<std::string> Installation::Release(OpenCalls open_calls, Removal&
   const absl::Status restored = why.ok() && why->empty() ? RestoreLookups() : absl::OkStatus();
   threads_->Resume();
   if (!restored.ok()) why = restored;
-  removal.stopped = std::max(removal.stopped, absl::Now() - begin);
+  removal.stopped = std::max(removal.stopped, absl::Now() - threads_->stopping_since());
   return why;
 }
 

@@ -57,7 +57,7 @@ struct InstallOptions {
 };
 
 // One stop of the program changes at most this many functions.
-inline constexpr size_t kMaxChangesPerStop = 10000;
+inline constexpr size_t kMaxChangesPerStop = 20000;
 
 // Calls of hooked functions that are open when hooks are taken out have so long to end themselves.
 inline constexpr absl::Duration kNaturalEnd = absl::Milliseconds(100);

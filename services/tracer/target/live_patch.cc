@@ -10,9 +10,11 @@
 namespace flightrec::target {
 namespace {
 
-std::vector<TextChange> Without(absl::Span<const TextChange> changes,
-                                const std::vector<size_t>& left_out) {
-  std::vector<TextChange> kept;
+// Copied to `kept` only if something is left out: the program stands still meanwhile.
+absl::Span<const TextChange> Without(absl::Span<const TextChange> changes,
+                                     const std::vector<size_t>& left_out,
+                                     std::vector<TextChange>& kept) {
+  if (left_out.empty()) return changes;
   for (size_t i = 0; i < changes.size(); ++i) {
     if (!std::binary_search(left_out.begin(), left_out.end(), i)) kept.push_back(changes[i]);
   }
@@ -29,7 +31,6 @@ absl::StatusOr<PatchReport> PatchWhileRunning(ThreadControl& threads,
   if (changes.empty()) return report;
   absl::Status status = threads.StopAll();
   if (!status.ok()) return status;
-  const absl::Time begin = absl::Now();
   absl::Cleanup resume = [&threads] { threads.Resume(); };
   if (prepare != nullptr) {
     status = prepare();
@@ -37,13 +38,15 @@ absl::StatusOr<PatchReport> PatchWhileRunning(ThreadControl& threads,
   }
   const std::vector<size_t> unexpected = FindUnexpected(process, changes);
   // Nobody is moved into the copy of code that is not there.
-  const std::vector<TextChange> present = Without(changes, unexpected);
+  std::vector<TextChange> expected_ones;
+  const absl::Span<const TextChange> present = Without(changes, unexpected, expected_ones);
   const absl::StatusOr<std::vector<size_t>> blocked = MoveThreads(threads, process, present);
   if (!blocked.ok()) return blocked.status();
-  status = WriteText(process, Without(present, *blocked));
+  std::vector<TextChange> free_ones;
+  status = WriteText(process, Without(present, *blocked, free_ones));
   if (!status.ok()) return status;
   std::move(resume).Invoke();
-  report.stopped = absl::Now() - begin;
+  report.stopped = absl::Now() - threads.stopping_since();
   report.unwritten = unexpected;
   // From places in `present` to places in `changes`.
   size_t kept = 0;

@@ -22,7 +22,7 @@ struct PatchReport {
   // Indexes of changes that were not made, ascending: the code is not what was expected, or a
   // thread stands where it cannot be moved from.
   std::vector<size_t> unwritten;
-  // How long the last thread to stop and the first to go on were apart, at most.
+  // From the first thread that was asked to stop to the last that went on.
   absl::Duration stopped;
 };
 

@@ -23,11 +23,17 @@ struct Run {
   std::vector<size_t> changes;
 };
 
+// Changes mostly come in order.
+void SortByAddress(absl::Span<const TextChange> changes, std::vector<size_t>& order) {
+  const auto before = [&](size_t a, size_t b) { return changes[a].address < changes[b].address; };
+  if (!std::is_sorted(order.begin(), order.end(), before))
+    std::sort(order.begin(), order.end(), before);
+}
+
 std::vector<Run> MakeRuns(absl::Span<const TextChange> changes) {
   std::vector<size_t> order(changes.size());
   std::iota(order.begin(), order.end(), 0);
-  std::sort(order.begin(), order.end(),
-            [&](size_t a, size_t b) { return changes[a].address < changes[b].address; });
+  SortByAddress(changes, order);
   std::vector<Run> runs;
   for (const size_t index : order) {
     const TextChange& change = changes[index];
@@ -52,8 +58,7 @@ class Windows {
     for (size_t i = 0; i < changes.size(); ++i) {
       if (!changes[i].landmarks.empty()) order_.push_back(i);
     }
-    std::sort(order_.begin(), order_.end(),
-              [&](size_t a, size_t b) { return changes_[a].address < changes_[b].address; });
+    SortByAddress(changes, order_);
   }
 
   // As NewPlace, for a thread inside a system call: the kernel may go back to the instruction,

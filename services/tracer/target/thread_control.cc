@@ -88,7 +88,8 @@ absl::Status ThreadControl::Stop(bool all) {
 }
 
 absl::Status ThreadControl::TryStop(bool all) {
-  const absl::Time deadline = absl::Now() + kStopTimeout;
+  stopping_since_ = absl::Now();
+  const absl::Time deadline = stopping_since_ + kStopTimeout;
   // The kernel may skip an entry of the folder while others disappear: two rounds without a new
   // thread.
   int quiet = 0;

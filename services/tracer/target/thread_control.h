@@ -47,6 +47,8 @@ class ThreadControl {
   // Any one of them. Errors as above.
   absl::Status StopOne();
 
+  // When the last stop began that succeeded.
+  absl::Time stopping_since() const { return stopping_since_; }
   std::vector<pid_t> stopped() const;
   absl::StatusOr<user_regs_struct> Registers(pid_t tid) const;
   absl::Status SetRegisters(pid_t tid, const user_regs_struct& registers) const;
@@ -94,6 +96,7 @@ class ThreadControl {
 
   const pid_t pid_;
   const Relation relation_;
+  absl::Time stopping_since_;
   std::map<pid_t, State> threads_;
   std::map<pid_t, Detoured> detoured_;
 };

@@ -7,7 +7,6 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -26,7 +25,6 @@ namespace {
 
 // While threads that did not stop in time are still to be let go.
 constexpr int kSettleMilliseconds = 1;
-constexpr int kNiceness = -10;
 constexpr int kEndCheckMilliseconds = 20;
 // Much less than what the agent waits for, see agent/libraries.h.
 constexpr int kBeatMilliseconds = 100;
@@ -135,9 +133,6 @@ void TracedProcess::Run(const Begin& begin) {
 }
 
 void TracedProcess::ServeUntilEnd() {
-  // The program stands still while this thread changes its hooks. 0 is this thread. Not permitted
-  // to everyone: then it stays an ordinary one.
-  static_cast<void>(setpriority(PRIO_PROCESS, 0, kNiceness));
   // A child stays a zombie behind it, so that Signal never hits another process.
   const int process = static_cast<int>(syscall(SYS_pidfd_open, pid(), 0));
   pollfd events[] = {{process, POLLIN, 0}, {wake_, POLLIN, 0}};
