@@ -12,6 +12,7 @@ REPOSITORY = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(REPOSITORY / "tests"))
 
 import services_under_test  # noqa: E402  the path above has to be set first
+import tracer_client  # noqa: E402
 
 
 # Whoever started the tests may ignore signals (nohup does); what the tests start would inherit that.
@@ -48,5 +49,31 @@ def services(repository, buf, tmp_path):
     try:
         running.start_all()
         yield running
+    finally:
+        running.stop_all()
+
+
+@pytest.fixture
+def free_port():
+    return services_under_test.free_port()
+
+
+@pytest.fixture(scope="session")
+def tracer_code(repository, buf, tmp_path_factory):
+    """Generated code that tracer_client imports."""
+    tracer_client.generate(buf, repository, tmp_path_factory.mktemp("tracer_client"))
+
+
+@pytest.fixture
+def tracer(repository, buf, tmp_path, tracer_code):
+    """A client of a tracer of its own; its backend keeps what is recorded."""
+    (tmp_path / "services").mkdir()
+    running = services_under_test.FourProcesses(repository, buf, tmp_path / "services")
+    try:
+        for name in ("backend", "tracer"):
+            running.start(name)
+        client = tracer_client.TracerClient(running.address("tracer"), running.control_token_file)
+        yield client
+        client.close()
     finally:
         running.stop_all()

@@ -199,12 +199,20 @@ grpc::Status TracerService::Launch(grpc::ServerContext*, const capture::v1::Laun
   return grpc::Status::OK;
 }
 
-grpc::Status TracerService::Attach(grpc::ServerContext*, const capture::v1::AttachRequest* request,
+grpc::Status TracerService::Attach(grpc::ServerContext* context,
+                                   const capture::v1::AttachRequest* request,
                                    capture::v1::AttachResponse* response) {
   absl::StatusOr<AttachSpec> spec = ToSpec(*request, default_limits_);
   if (!spec.ok()) return rpc::ToGrpcStatus(spec.status());
   absl::StatusOr<CaptureState> state = recorder_->Attach(*spec);
   if (!state.ok()) return rpc::ToGrpcStatus(state.status());
+  if (context->IsCancelled()) {
+    // Nobody knows of this recording, so nobody would end it.
+    const auto stopped =
+        recorder_->Stop(state->recording.name(), /*terminate_program=*/false).status();
+    if (!stopped.ok()) return rpc::ToGrpcStatus(stopped);
+    return grpc::Status(grpc::StatusCode::CANCELLED, "the client has gone; the recording is ended");
+  }
   *response->mutable_recording() = std::move(state->recording);
   *response->mutable_process() = std::move(state->processes.front());
   return grpc::Status::OK;

@@ -9,6 +9,7 @@ import shutil
 import signal
 import struct
 import subprocess
+import time
 
 import pytest
 
@@ -226,6 +227,45 @@ def test_attach__seccomp_filter_that_kills__then_refused_before_anything_changes
     finally:
         running.kill()
     del steps
+
+
+def test_attach__filter_that_kills_for_what_detaching_needs_comes_later__then_it_is_not_done(laptop, target):
+    steps, program = seccomp_filter(169)
+    libc = ctypes.CDLL(None)
+
+    def restrict():
+        assert libc.prctl(38, 1, 0, 0, 0) == 0  # PR_SET_NO_NEW_PRIVS
+        assert libc.prctl(22, 2, program) == 0  # PR_SET_SECCOMP, SECCOMP_MODE_FILTER
+
+    running = Running([target("attachable"), "1"], prepare=restrict)
+    try:
+        with laptop.attached("-f", "AttOnce", str(running.pid)):
+            running.tell("c")
+            assert running.tell("f") == "restricted 1"
+        # Its code has no hooks; memory that nothing leads to is left.
+        assert running.changed_code() == []
+        assert ".lane" in running.mapped()
+        assert running.tell("c").startswith("called")
+        assert running.tell("r") == "wrong 0"
+        assert laptop.counts() == {"AttOnce": 1000}
+    finally:
+        running.kill()
+    del steps
+
+
+def test_attach__client_gives_up_meanwhile__then_nothing_is_left(tracer, target, start):
+    program = start(target("attachable"), "4", "1000")
+    before = program.mapped()
+    asked = tracer.begin_attach(program.pid, "**")
+    while ".lane" not in program.mapped():
+        assert not asked.done()
+    asked.cancel()
+    deadline = time.monotonic() + 60
+    while [capture.recording.state for capture in tracer.captures()] != [5]:  # sealed
+        assert time.monotonic() < deadline
+    assert program.mapped() == before
+    assert program.changed_code() == []
+    assert program.end() == ("wrong 0", 0)
 
 
 def capture(services, method, request, call="call"):

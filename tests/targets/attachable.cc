@@ -2,20 +2,27 @@
 //
 //   attachable [THREADS [MICROSECONDS]]
 //
-// The threads call AttLeaf all the time, with a pause of so long now and then; the first one does what
-// it is told, a letter each, and answers a line:
+// The threads call AttLeaf all the time, with a pause of so long now and then; the first one does
+// what it is told, a letter each, and answers a line:
 //
 //   c   1000 calls of AttOnce
 //   h   three threads begin that stay inside AttHeld: in read, nanosleep, futex
+//   s   how many real-time signals have come; the busy threads take them
+//   f   a seccomp filter for all threads, which kills for munmap
 //   r   how often blocking calls of the waiting threads have failed or AttLeaf was wrong
 
 #include <errno.h>
+#include <linux/filter.h>
 #include <linux/futex.h>
+#include <linux/seccomp.h>
+#include <signal.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -24,11 +31,13 @@
 
 #define COUNTED extern "C" __attribute__((noinline, noipa))
 
-std::atomic<uint64_t> wrong;
+std::atomic<uint64_t> wrong, signals;
 std::atomic<bool> stop;
 
 COUNTED uint64_t AttLeaf(uint64_t value) { return value * 3 + 1; }
 COUNTED uint64_t AttOnce(uint64_t value) { return value * 5 + 1; }
+
+COUNTED void AttSignal(int) { ++signals; }
 
 COUNTED uint64_t AttWork(uint64_t value) {
   uint64_t sum = 0;
@@ -79,13 +88,32 @@ void Held(int (*wait)(int), int end) {
   if (AttHeld(wait, end, 6) != 43) ++wrong;
 }
 
+bool Restrict() {
+  sock_filter code[] = {{BPF_LD | BPF_W | BPF_ABS, 0, 0, offsetof(seccomp_data, nr)},
+                        {BPF_JMP | BPF_JEQ | BPF_K, 0, 1, SYS_munmap},
+                        {BPF_RET | BPF_K, 0, 0, SECCOMP_RET_KILL_PROCESS},
+                        {BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ALLOW}};
+  const sock_fprog program = {4, code};
+  return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+         syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &program) == 0;
+}
+
 int main(int argc, char** argv) {
   const int busy = argc > 1 ? std::atoi(argv[1]) : 1;
   const auto pause = static_cast<useconds_t>(argc > 2 ? std::atoi(argv[2]) : 300);
   int ends[2];
   if (pipe(ends) != 0) return 1;
   std::vector<std::thread> threads;
+  struct sigaction action = {};
+  action.sa_handler = AttSignal;
+  action.sa_flags = SA_RESTART;
+  sigaction(SIGRTMIN, &action, nullptr);
   for (int i = 0; i < busy; ++i) threads.emplace_back(Busy, pause);
+  // Nothing interrupts this thread and those that wait.
+  sigset_t counted;
+  sigemptyset(&counted);
+  sigaddset(&counted, SIGRTMIN);
+  pthread_sigmask(SIG_BLOCK, &counted, nullptr);
   bool holding = false;
   std::printf("ready\n");
   std::fflush(stdout);
@@ -101,6 +129,10 @@ int main(int argc, char** argv) {
       threads.emplace_back(Held, SleepOften, 0);
       threads.emplace_back(Held, WaitOften, 0);
       std::printf("holding\n");
+    } else if (letter == 's') {
+      std::printf("signals %lu\n", signals.load());
+    } else if (letter == 'f') {
+      std::printf("restricted %d\n", Restrict() ? 1 : 0);
     } else if (letter == 'r') {
       std::printf("wrong %lu\n", wrong.load());
     } else {

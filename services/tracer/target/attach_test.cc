@@ -21,6 +21,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/synchronization/notification.h"
 #include "absl/time/clock.h"
 #include "services/tracer/lane/lane_reader.h"
 #include "services/tracer/patch/planner.h"
@@ -172,6 +173,22 @@ TEST_F(AttachTest, process_that_ends__then_outcome_is_not_made_up) {
   program.End();
   const Outcome outcome = (*process)->Wait();
   EXPECT_TRUE(outcome.unknown || (!outcome.signaled && outcome.exit_code == 0));
+}
+
+// One that came while the attach had looked and no thread told yet would be missed.
+TEST_F(AttachTest, libraries_are_watched__then_they_are_looked_at_once_at_first) {
+  RunningProgram program("steps");
+  auto process = Attach(program.pid());
+  ASSERT_TRUE(process.ok()) << process.status();
+  absl::Notification looked;
+  const absl::Status watched = (*process)->WatchLibraries([&looked](const absl::Status& unwinders) {
+    EXPECT_TRUE(unwinders.ok()) << unwinders;
+    if (!looked.HasBeenNotified()) looked.Notify();
+  });
+  ASSERT_TRUE(watched.ok()) << watched;
+  EXPECT_TRUE(looked.WaitForNotificationWithTimeout(absl::Seconds(30)));
+  ASSERT_TRUE((*process)->Detach().ok());
+  program.End();
 }
 
 TEST_F(AttachTest, tracer_object_is_destroyed__then_program_is_as_before) {

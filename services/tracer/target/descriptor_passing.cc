@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <string>
 
 #include "absl/cleanup/cleanup.h"
 #include "absl/status/status.h"
@@ -18,6 +19,8 @@ namespace {
 
 // Since Linux 5.6; not in older <sys/syscall.h>.
 constexpr long kPidfdGetfd = 438;
+// Longer ones are cut, alike.
+constexpr size_t kMaxFileName = 4096;
 
 // What recvmsg needs, in the process's memory at `scratch`.
 struct Mailbox {
@@ -97,10 +100,26 @@ absl::StatusOr<uint64_t> Receive(inject::RemoteProcess& process, uint64_t scratc
   return static_cast<uint64_t>(file);
 }
 
+// OK too if it is not there any more, or another file by now: a program that closes all of them
+// may use the number again.
+absl::Status CloseIf(inject::RemoteProcess& process, int64_t descriptor, const std::string& file) {
+  if (descriptor < 0 || file.empty() || FileBehind(process.pid(), descriptor) != file)
+    return absl::OkStatus();
+  return process.SystemCall("closing a descriptor", SYS_close, {static_cast<uint64_t>(descriptor)})
+      .status();
+}
+
 }  // namespace
 
-absl::StatusOr<uint64_t> PassDescriptor(inject::RemoteProcess& process, int file,
-                                        uint64_t scratch) {
+std::string FileBehind(pid_t pid, int64_t descriptor) {
+  std::array<char, kMaxFileName> name;
+  const ssize_t length =
+      readlink(absl::StrCat("/proc/", pid, "/fd/", descriptor).c_str(), name.data(), name.size());
+  return length < 0 ? "" : std::string(name.data(), static_cast<size_t>(length));
+}
+
+absl::StatusOr<PassedDescriptor> PassDescriptor(inject::RemoteProcess& process, int file,
+                                                uint64_t scratch) {
   Mailbox box;
   absl::Status status = WriteBox(process, scratch, box);
   if (status.ok()) {
@@ -109,18 +128,33 @@ absl::StatusOr<uint64_t> PassDescriptor(inject::RemoteProcess& process, int file
                              {AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, scratch})
                  .status();
   }
-  if (!status.ok()) return status;
-  absl::StatusOr<uint64_t> passed = absl::InternalError("not tried");
-  status = ReadBox(process, scratch, box);
+  // Also after an error: the call may have been made.
+  const absl::Status read = ReadBox(process, scratch, box);
+  if (status.ok()) status = read;
+  std::array<std::string, 2> sockets;
+  for (size_t i = 0; i < sockets.size() && read.ok(); ++i)
+    sockets[i] = FileBehind(process.pid(), box.ends[i]);
   if (status.ok()) status = Send(process.pid(), box.ends[0], file);
-  passed = status.ok() ? Receive(process, scratch, box) : absl::StatusOr<uint64_t>(status);
-  for (const int32_t end : box.ends) {
-    if (end < 0) continue;
-    const absl::Status closed =
-        process.SystemCall("closing a socket", SYS_close, {static_cast<uint64_t>(end)}).status();
-    if (passed.ok() && !closed.ok()) return closed;
+  PassedDescriptor passed;
+  if (status.ok()) {
+    const absl::StatusOr<uint64_t> received = Receive(process, scratch, box);
+    status = received.status();
+    if (received.ok()) {
+      passed = {*received, FileBehind(process.pid(), static_cast<int64_t>(*received))};
+    }
   }
-  return passed;
+  for (size_t i = 0; i < sockets.size(); ++i) {
+    const absl::Status closed = CloseIf(process, box.ends[i], sockets[i]);
+    if (status.ok()) status = closed;
+  }
+  if (status.ok()) return passed;
+  // Its error is the first one's.
+  ClosePassed(process, passed).IgnoreError();
+  return status;
+}
+
+absl::Status ClosePassed(inject::RemoteProcess& process, const PassedDescriptor& passed) {
+  return CloseIf(process, static_cast<int64_t>(passed.number), passed.file);
 }
 
 }  // namespace flightrec::target

@@ -5,8 +5,11 @@
 #ifndef SERVICES_TRACER_TARGET_DESCRIPTOR_PASSING_H_
 #define SERVICES_TRACER_TARGET_DESCRIPTOR_PASSING_H_
 
+#include <sys/types.h>
+
 #include <cstddef>
 #include <cstdint>
+#include <string>
 
 #include "absl/status/statusor.h"
 #include "services/tracer/inject/remote_process.h"
@@ -15,9 +18,21 @@ namespace flightrec::target {
 
 inline constexpr size_t kPassScratchBytes = 256;
 
-// Returns the number of `file` inside the process. `scratch` is the address of kPassScratchBytes of
-// its memory, which are written over. Nothing else stays open there, also after an error.
-absl::StatusOr<uint64_t> PassDescriptor(inject::RemoteProcess& process, int file, uint64_t scratch);
+struct PassedDescriptor {
+  uint64_t number = 0;
+  std::string file;  // FileBehind it
+};
+
+// What a descriptor of the process leads to, as /proc/PID/fd has it; empty: nothing.
+std::string FileBehind(pid_t pid, int64_t descriptor);
+
+// `scratch` is the address of kPassScratchBytes of the process's memory, which are written over.
+// Nothing else stays open there, also after an error.
+absl::StatusOr<PassedDescriptor> PassDescriptor(inject::RemoteProcess& process, int file,
+                                                uint64_t scratch);
+
+// Unless the program has closed it itself.
+absl::Status ClosePassed(inject::RemoteProcess& process, const PassedDescriptor& passed);
 
 }  // namespace flightrec::target
 

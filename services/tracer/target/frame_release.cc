@@ -66,6 +66,9 @@ class FrameRelease {
       std::string why = ReadCalls(thread);
       if (!why.empty()) return why;
     }
+    for (const auto& [slot, caller] : slots_) {
+      if (IsStubReturn(caller)) return std::string("an open call has lost its caller");
+    }
     for (const StoppedThread& thread : threads_) {
       if (Unwinds(thread))
         return absl::StrCat("thread ", thread.tid, " is about to unwind a hooked function");
@@ -206,9 +209,10 @@ class FrameRelease {
     if (!IsStubReturn(word)) return "";
     if (part == nullptr) return "a call is open on a stack that no thread is using";
     // A function that another one has jumped to at its end has the same slot; the older knows the
-    // caller, and is found first.
+    // caller, and is found first. One that was left without a return may be older still: of those
+    // that know a caller the newest is right.
     const auto [slot, is_new] = slots_.try_emplace(entry.slot, entry.return_address);
-    if (is_new && IsStubReturn(entry.return_address)) return "an open call has lost its caller";
+    if (!is_new && !IsStubReturn(entry.return_address)) slot->second = entry.return_address;
     callers_rbx_[address] = entry.caller_rbx;
     return "";
   }

@@ -278,25 +278,20 @@ absl::Status Installation::AllowedByFilters() {
   if (!status.ok()) return status;
   status = CheckThreadFilters(*threads_, system_call_);
   threads_->Resume();
-  filters_allow_ = status.ok();
   return status;
 }
 
 absl::StatusOr<uint64_t> Installation::CallInside(const char* what, int64_t number,
                                                   const std::vector<uint64_t>& arguments) {
-  // A filter of the program's own may kill it for a call it does not expect.
-  if (!filters_allow_ && HasOwnFilters(pid())) {
-    return absl::FailedPreconditionError(
-        absl::StrCat(what, " inside process ", pid(),
-                     " is not tried: the program has set a seccomp filter since. Name this module "
-                     "at the start"));
-  }
   absl::Status status = threads_->StopOne();
   if (!status.ok()) return status;
   status = CheckProgram();
   const uint64_t instruction = system_call_ != 0
                                    ? system_call_
                                    : memory_->AgentFunction(agent::GetImageHeader().system_call);
+  // A filter that the program has set since may kill it for a call it does not expect.
+  const std::vector<pid_t> stopped = threads_->stopped();
+  if (status.ok() && !stopped.empty()) status = CheckThread(pid(), stopped.front(), instruction);
   absl::StatusOr<uint64_t> result = status.ok()
                                         ? threads_->SystemCall(what, number, arguments, instruction)
                                         : absl::StatusOr<uint64_t>(status);

@@ -178,8 +178,7 @@ class Installation {
   std::vector<std::string> uncounted_starts_;
   absl::Status loader_events_;
   uint64_t system_call_ = 0;  // address of a SYSCALL instruction
-  bool filters_allow_ = false;
-  bool entered_ = false;  // threads of a running program have blocks
+  bool entered_ = false;      // threads of a running program have blocks
   std::unique_ptr<ThreadControl> threads_;
   std::unique_ptr<inject::RemoteProcess> process_;
   std::unique_ptr<HookJournal> journal_;

@@ -60,23 +60,26 @@ absl::Status ProcessMemory::Prepare() {
   return status;
 }
 
-absl::StatusOr<uint64_t> ProcessMemory::OpenLaneFile(uint64_t scratch) {
+absl::StatusOr<PassedDescriptor> ProcessMemory::OpenLaneFile(uint64_t scratch) {
   if (access_ == LaneAccess::kByPath) return OpenLaneByPath(scratch);
   const int file = open(lane_.path().c_str(), O_RDWR | O_CLOEXEC);
   if (file < 0) return absl::ErrnoToStatus(errno, absl::StrCat("cannot open ", lane_.path()));
-  const absl::StatusOr<uint64_t> passed = PassDescriptor(process_, file, scratch);
+  absl::StatusOr<PassedDescriptor> passed = PassDescriptor(process_, file, scratch);
   close(file);
   return passed;
 }
 
-absl::StatusOr<uint64_t> ProcessMemory::OpenLaneByPath(uint64_t scratch) {
+absl::StatusOr<PassedDescriptor> ProcessMemory::OpenLaneByPath(uint64_t scratch) {
   const std::string& path = lane_.path();
   const absl::Status status = process_.Write(
       scratch,
       absl::MakeConstSpan(reinterpret_cast<const uint8_t*>(path.c_str()), path.size() + 1));
   if (!status.ok()) return status;
-  return process_.SystemCall("opening the lane file", SYS_openat,
-                             {static_cast<uint64_t>(AT_FDCWD), scratch, O_RDWR | O_CLOEXEC});
+  const absl::StatusOr<uint64_t> file =
+      process_.SystemCall("opening the lane file", SYS_openat,
+                          {static_cast<uint64_t>(AT_FDCWD), scratch, O_RDWR | O_CLOEXEC});
+  if (!file.ok()) return file.status();
+  return PassedDescriptor{*file, FileBehind(process_.pid(), static_cast<int64_t>(*file))};
 }
 
 // One reserved range: private shadow stacks, then the lane file, so that the
@@ -91,13 +94,12 @@ absl::Status ProcessMemory::MapLanes() {
   if (!base.ok()) return base.status();
   absl::Status status = Add({*base, shadows_bytes + lane_.size()}, data_);
   if (!status.ok()) return status;
-  const absl::StatusOr<uint64_t> file = OpenLaneFile(*base);
+  const absl::StatusOr<PassedDescriptor> file = OpenLaneFile(*base);
   if (!file.ok()) return file.status();
   const absl::StatusOr<uint64_t> lanes =
       Map("mapping the lane file", *base + shadows_bytes, lane_.size(), PROT_READ | PROT_WRITE,
-          MAP_SHARED | MAP_FIXED, static_cast<int64_t>(*file));
-  const absl::Status closed =
-      process_.SystemCall("closing the lane file", SYS_close, {*file}).status();
+          MAP_SHARED | MAP_FIXED, static_cast<int64_t>(file->number));
+  const absl::Status closed = ClosePassed(process_, *file);
   if (!lanes.ok()) return lanes.status();
   if (!closed.ok()) return closed;
   // A root slot of zeros: no trace of how the file came may stay in the first stack.

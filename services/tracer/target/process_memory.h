@@ -19,6 +19,7 @@
 #include "services/tracer/lane/lane_file.h"
 #include "services/tracer/stub/stub.h"
 #include "services/tracer/target/call_filter.h"
+#include "services/tracer/target/descriptor_passing.h"
 
 namespace flightrec::target {
 
@@ -89,8 +90,8 @@ class ProcessMemory {
   absl::Status TouchSlots();
   absl::Status MapBlocks();
   absl::Status MapAgent();
-  absl::StatusOr<uint64_t> OpenLaneFile(uint64_t scratch);
-  absl::StatusOr<uint64_t> OpenLaneByPath(uint64_t scratch);
+  absl::StatusOr<PassedDescriptor> OpenLaneFile(uint64_t scratch);
+  absl::StatusOr<PassedDescriptor> OpenLaneByPath(uint64_t scratch);
   absl::Status FindMainStack();
   absl::Status SetFilter();
 

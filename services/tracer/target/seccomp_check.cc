@@ -106,6 +106,13 @@ absl::Status CheckFilters(absl::Span<const SeccompProgram> filters, pid_t tid,
   return absl::OkStatus();
 }
 
+absl::Status CheckThread(pid_t pid, pid_t tid, uint64_t instruction) {
+  const uint32_t count = FiltersOf(pid, tid);
+  if (count == 0 || count == FiltersOf(getpid(), getpid())) return absl::OkStatus();
+  const absl::StatusOr<std::vector<SeccompProgram>> filters = ReadFilters(tid);
+  return filters.ok() ? CheckFilters(*filters, tid, instruction) : filters.status();
+}
+
 absl::Status CheckThreadFilters(const ThreadControl& threads, uint64_t instruction) {
   for (const pid_t tid : threads.stopped()) {
     const absl::StatusOr<std::vector<SeccompProgram>> filters = ReadFilters(tid);

@@ -25,6 +25,10 @@ bool HasOwnFilters(pid_t pid);
 absl::Status CheckFilters(absl::Span<const SeccompProgram> filters, pid_t tid,
                           uint64_t instruction);
 
+// The same for one stopped thread, which may have got filters since it was looked at. Statuses of
+// ReadFilters too.
+absl::Status CheckThread(pid_t pid, pid_t tid, uint64_t instruction);
+
 // The same for all threads, which are stopped. Statuses of ReadFilters too.
 absl::Status CheckThreadFilters(const ThreadControl& threads, uint64_t instruction);
 

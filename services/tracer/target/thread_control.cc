@@ -179,11 +179,14 @@ absl::Status ThreadControl::AwaitStops(absl::Time deadline) {
         thread = threads_.erase(thread);
         continue;
       }
-      if (progress == Progress::kStopped && event == PTRACE_EVENT_STOP) {
-        thread->second = State::kStopped;
-      } else if (progress == Progress::kStopped) {
-        // About to receive a signal: it stops again at the first instruction of the handler.
-        Ptrace(PTRACE_CONT, tid, 0, static_cast<uint64_t>(signal));
+      // False: on a detour of the tracer that took too long; it stops once more.
+      if (progress == Progress::kStopped && EndDetour(tid, signal)) {
+        if (event == PTRACE_EVENT_STOP) {
+          thread->second = State::kStopped;
+        } else {
+          // About to receive a signal: it stops again at the first instruction of the handler.
+          Ptrace(PTRACE_CONT, tid, 0, static_cast<uint64_t>(signal));
+        }
       }
       if (thread->second == State::kAsked) waiting = tid;
       ++thread;
@@ -241,7 +244,7 @@ absl::Status ThreadControl::AwaitEvent(pid_t tid, int wanted, int request) {
     if (Ptrace(request, tid, 0, static_cast<uint64_t>(passed_on)) != 0)
       return PtraceError("continue", tid);
   }
-  // Settle takes it back to where it was.
+  // AwaitStops or Settle takes it back to where it was.
   threads_[tid] = State::kAsked;
   Ptrace(PTRACE_INTERRUPT, tid, 0, 0);
   return absl::DeadlineExceededError(
@@ -350,6 +353,8 @@ absl::StatusOr<uint64_t> ThreadControl::SystemCall(const char* what, int64_t num
 
 void ThreadControl::Resume() {
   for (auto thread = threads_.begin(); thread != threads_.end();) {
+    // Killed meanwhile: it runs nothing any more.
+    if (thread->second == State::kStopped) Restore(thread->first).IgnoreError();
     if (thread->second == State::kStopped && Ptrace(PTRACE_DETACH, thread->first, 0, 0) == 0) {
       thread = threads_.erase(thread);
       continue;

@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <system_error>
 #include <utility>
@@ -30,6 +31,8 @@ constexpr int kEndCheckMilliseconds = 20;
 constexpr int kBeatMilliseconds = 100;
 // How soon a stop of the watching thread is seen.
 constexpr int64_t kWatchNanoseconds = 100'000'000;
+// When a thread does not stop; each takes as long as ThreadControl tries.
+constexpr int kDetachAttempts = 10;
 
 int Reap(pid_t child) {
   int status = 0;
@@ -43,6 +46,9 @@ void KillAndReap(pid_t pid) {
   kill(pid, SIGKILL);
   Reap(pid);
 }
+
+// A sandbox may forbid it: then -1.
+int OpenProcess(pid_t pid) { return static_cast<int>(syscall(SYS_pidfd_open, pid, 0)); }
 
 bool HasEnded(pid_t pid, bool is_child) {
   siginfo_t info = {};
@@ -101,7 +107,9 @@ TracedProcess::~TracedProcess() {
     LetGo();
   }
   if (tracer_.joinable()) tracer_.join();
-  if (wake_ >= 0) close(wake_);
+  for (const int descriptor : {wake_, process_}) {
+    if (descriptor >= 0) close(descriptor);
+  }
   if (installation_ != nullptr && installation_->has_lane()) {
     // Gone already if this is the end of a recording.
     unlink(lane().path().c_str());
@@ -134,10 +142,10 @@ void TracedProcess::Run(const Begin& begin) {
 
 void TracedProcess::ServeUntilEnd() {
   // A child stays a zombie behind it, so that Signal never hits another process.
-  const int process = static_cast<int>(syscall(SYS_pidfd_open, pid(), 0));
-  pollfd events[] = {{process, POLLIN, 0}, {wake_, POLLIN, 0}};
-  // Without a pidfd (a sandbox may forbid it) the end is asked for.
-  const int idle = process >= 0 ? -1 : kEndCheckMilliseconds;
+  if (launched_) process_ = OpenProcess(pid());
+  pollfd events[] = {{process_, POLLIN, 0}, {wake_, POLLIN, 0}};
+  // Without it the end is asked for.
+  const int idle = process_ >= 0 ? -1 : kEndCheckMilliseconds;
   bool over = false;
   while (!over) {
     const bool watch = __atomic_load_n(&header().library_watch, __ATOMIC_RELAXED) != 0;
@@ -146,12 +154,11 @@ void TracedProcess::ServeUntilEnd() {
     const int pause = watch ? kBeatMilliseconds : idle;
     poll(events, 2, installation_->Settle() ? pause : kSettleMilliseconds);
     if ((events[1].revents & POLLIN) != 0) RunJobs();
-    over = (events[0].revents & POLLIN) != 0 || (process < 0 && HasEnded(pid(), launched_));
+    over = (events[0].revents & POLLIN) != 0 || (process_ < 0 && HasEnded(pid(), launched_));
     absl::MutexLock lock(&mutex_);
     over = over || let_go_;
   }
-  if (!launched_) exit_status_ = ReadExitStatus(pid(), process);
-  if (process >= 0) close(process);
+  if (!launched_) exit_status_ = ReadExitStatus(pid(), process_);
 }
 
 void TracedProcess::RunJobs() {
@@ -161,12 +168,14 @@ void TracedProcess::RunJobs() {
     Job* job = nullptr;
     {
       absl::MutexLock lock(&mutex_);
-      if (jobs_.empty()) return;
+      // Let go: there is nothing of ours in the program any more.
+      if (jobs_.empty() || let_go_) return;
       job = jobs_.front();
+      jobs_.pop_front();
+      job->started = true;
     }
     job->run();
     absl::MutexLock lock(&mutex_);
-    jobs_.pop_front();
     job->done = true;
   }
 }
@@ -179,9 +188,11 @@ bool TracedProcess::OnTracer(std::function<void()> run) {
   const uint64_t one = 1;
   // Fails only if it is signalled already.
   static_cast<void>(write(wake_, &one, sizeof(one)) < 0);
-  const auto over = [this, &job]()
-                        ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return job.done || IsOver(); };
+  const auto over = [this, &job]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    return job.done || (IsOver() && !job.started);
+  };
   mutex_.Await(absl::Condition(&over));
+  jobs_.erase(std::remove(jobs_.begin(), jobs_.end(), &job), jobs_.end());
   return job.done;
 }
 
@@ -230,11 +241,16 @@ absl::Status TracedProcess::Start(LaunchOptions options) {
 
 absl::Status TracedProcess::Join(AttachOptions options) {
   const pid_t pid = options.pid;
+  // First: what is found out about the pid is true of this process if it still runs afterwards.
+  process_ = OpenProcess(pid);
   absl::StatusOr<std::string> program = ReadMainPath(pid);
   if (!program.ok()) return program.status();
   auto installation = Installation::Create(pid, *std::move(program),
                                            ThreadControl::Relation::kForeign, std::move(options));
   if (!installation.ok()) return installation.status();
+  pollfd end = {process_, POLLIN, 0};
+  if (process_ >= 0 && poll(&end, 1, 0) > 0)
+    return absl::NotFoundError(absl::StrCat("process ", pid, " has ended"));
   installation_ = *std::move(installation);
   return installation_->InstallWhileRunning();
 }
@@ -249,7 +265,11 @@ void TracedProcess::LetGo() {
 absl::StatusOr<Removal> TracedProcess::Detach() {
   absl::StatusOr<Removal> removal = Removal();
   StopLibraryWatch();
-  if (!OnTracer([&] { removal = installation_->Remove(); })) return removal;
+  for (int attempt = 0; attempt < kDetachAttempts; ++attempt) {
+    if (!OnTracer([&] { removal = installation_->Remove(); })) return removal;
+    // A thread in vfork or in an uninterruptible wait: each attempt takes its time.
+    if (removal.status().code() != absl::StatusCode::kDeadlineExceeded) break;
+  }
   if (!removal.ok() || !removal->left.empty()) return removal;
   absl::MutexLock lock(&mutex_);
   LetGo();
@@ -301,6 +321,8 @@ uint32_t TracedProcess::missed_library_changes() const {
 void TracedProcess::ServeLibraries() {
   lane::FileHeader& shared = header();
   uint32_t done = 0;
+  // What was loaded while an attach had already looked and did not tell yet.
+  bool unseen = !launched_;
   const timespec pause = {0, kWatchNanoseconds};
   while (true) {
     {
@@ -309,7 +331,7 @@ void TracedProcess::ServeLibraries() {
     }
     // Acquire: pairs with the release of the thread that asks; the loader has finished.
     const uint32_t request = __atomic_load_n(&shared.library_request, __ATOMIC_ACQUIRE);
-    if (request == done) {
+    if (request == done && !unseen) {
       syscall(SYS_futex, &shared.library_request, FUTEX_WAIT, request, &pause, nullptr, 0);
       continue;
     }
@@ -317,6 +339,7 @@ void TracedProcess::ServeLibraries() {
     if (may_load_unwinder()) OnTracer([&] { unwinders = installation_->FollowUnwinders(); });
     libraries_changed_(unwinders);
     done = request;
+    unseen = false;
     // Release: pairs with the acquire of the thread that waits; the hooks are there.
     __atomic_store_n(&shared.library_answer, done, __ATOMIC_RELEASE);
     syscall(SYS_futex, &shared.library_answer, FUTEX_WAKE, INT_MAX, nullptr, nullptr, 0);

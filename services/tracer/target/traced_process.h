@@ -105,8 +105,9 @@ class TracedProcess {
 
   // Calls `changed` on a thread of its own whenever the program has loaded or unloaded libraries,
   // before code of new ones runs; the program's thread waits for it, at most as long as
-  // agent/libraries.h says. Its argument: whether an unwinder among them crosses hooked functions.
-  // FAILED_PRECONDITION: the program has no loader that tells. Once.
+  // agent/libraries.h says. After an attach also once at first, for those loaded meanwhile. Its
+  // argument: whether an unwinder among them crosses hooked functions. FAILED_PRECONDITION: the
+  // program has no loader that tells. Once.
   absl::Status WatchLibraries(std::function<void(const absl::Status&)> changed);
   // No call of `changed` runs or follows when it returns; the program does not wait any more. Not
   // from `changed`.
@@ -138,6 +139,7 @@ class TracedProcess {
   // What the thread that traces the program is asked to do.
   struct Job {
     std::function<void()> run;
+    bool started = false;  // then it is waited for
     bool done = false;
   };
 
@@ -165,7 +167,8 @@ class TracedProcess {
   std::unique_ptr<Installation> installation_;  // of the tracing thread, as far as it says
   absl::optional<int> exit_status_;             // of the tracing thread; a wait status
   std::thread tracer_;
-  int wake_ = -1;  // eventfd: there are jobs
+  int wake_ = -1;     // eventfd: there are jobs
+  int process_ = -1;  // pidfd
   std::function<void(const absl::Status&)> libraries_changed_;
   std::thread library_watch_;
 
