@@ -1,6 +1,7 @@
 """A program of another C library in a podman container without any file of ours."""
 
 import csv
+import hashlib
 import io
 import json
 import os
@@ -40,11 +41,39 @@ def image(repository, tmp_path_factory):
     podman("rmi", "-f", name)
 
 
+# SQLite's shell, whose sources this package has.
+THIRD_PARTY = ("sqlite3@5.1.7", "sqlite3-5.1.7.tgz", "package/deps/sqlite-autoconf-3440200.tar.gz",
+               "44cc9bdee02705a7b636f76968d745e21c1d0b2f1c62810c678bc3b0ececab1b")
+ENDLESS_QUERY = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT max(hex(x)) FROM n"
+
+
+@pytest.fixture(scope="module")
+def sqlite_image(image, tmp_path_factory):
+    """The same root with a program of others, compiled for musl."""
+    package, archive, sources, sha256 = THIRD_PARTY
+    folder = tmp_path_factory.mktemp("sqlite")
+    subprocess.run(["npm", "pack", "--silent", package], cwd=folder, check=True, timeout=120, capture_output=True)
+    assert hashlib.sha256((folder / archive).read_bytes()).hexdigest() == sha256
+    for name in (archive, sources):
+        with tarfile.open(folder / name) as packed:
+            packed.extractall(folder)
+    source = folder / pathlib.Path(sources).name.removesuffix(".tar.gz")
+    subprocess.run(["musl-gcc", "-O1", "-w", "-DSQLITE_OMIT_LOAD_EXTENSION", f"-I{source}", source / "shell.c",
+                    source / "sqlite3.c", "-o", folder / "sqlite3"], check=True)
+    with tarfile.open(folder / "root.tar", "w") as root:
+        root.add(folder / "sqlite3", "bin/sqlite3")
+        root.add(LOADER.resolve(), f"lib/{LOADER.name}")
+    name = f"localhost/flightrec-{uuid.uuid4().hex}"
+    podman("import", "-q", str(folder / "root.tar"), name)
+    yield name
+    podman("rmi", "-f", name)
+
+
 class Container:
-    def __init__(self, image, *options):
+    def __init__(self, image, *options, command=("/bin/steady",)):
         self.name = f"flightrec-{uuid.uuid4().hex}"
-        started = podman("--runtime", "runc", "run", "-d", "--name", self.name, "--read-only", "--network", "none",
-                         "--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1024:1024", *options, image, "/bin/steady",
+        started = podman("--runtime", "runc", "run", "-d", "--name", self.name, "--network", "none",
+                         "--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1024:1024", *options, image, *command,
                          check=False)
         if started.returncode != 0:
             podman("rm", "-f", self.name, check=False)
@@ -61,7 +90,7 @@ class Container:
 
 @pytest.fixture
 def container(image):
-    one = Container(image)
+    one = Container(image, "--read-only")
     yield one
     one.close()
 
@@ -132,3 +161,23 @@ def test_attach__to_a_container__then_its_calls_are_recorded_and_nothing_is_left
         assert changed_text(container.pid) == []
     assert mappings(container.pid) == maps
     assert container.changed_files() == files
+
+
+@pytest.mark.skipif(not os.environ.get("FLIGHTREC_LONG"), reason="compiles SQLite: tests/run --long")
+def test_attach__to_a_program_of_others_with_another_libc__then_recorded_and_nothing_is_left(flightrec, sqlite_image):
+    container = Container(sqlite_image, command=("/bin/sqlite3", ":memory:", ENDLESS_QUERY))
+    try:
+        files, maps = container.changed_files(), mappings(container.pid)
+        for pattern in ("*", "**"):
+            attached = flightrec("attach", "--duration=2s", "-f", pattern, container.name)
+            assert attached.returncode == 0, attached.stderr
+            report = flightrec("report", "--output=tsv")
+            rows = csv.DictReader(io.StringIO(report.stdout), delimiter="\t", quoting=csv.QUOTE_NONE)
+            calls = {row["function"]: int(row["calls"]) for row in rows}
+            assert calls["hexFunc"] > 1000
+            assert len(calls) > 20
+            assert changed_text(container.pid) == []
+            assert mappings(container.pid) == maps
+        assert container.changed_files() == files
+    finally:
+        container.close()

@@ -18,7 +18,14 @@ import torture
 TABLE = torture.read_table()
 EVERYTHING = {name for functions in TABLE.values() for name in functions}
 DEFAULT_VARIANTS = ("plain",)
-VARIANTS = tuple(torture.VARIANTS) if os.environ.get("FLIGHTREC_LONG") else DEFAULT_VARIANTS
+LONG = bool(os.environ.get("FLIGHTREC_LONG"))
+VARIANTS = tuple(torture.VARIANTS) if LONG else DEFAULT_VARIANTS
+# Attached to without FLIGHTREC_LONG: some of each kind.
+ATTACHED_CASES = tuple(TABLE) if LONG else (
+    "exception_catch", "exception_forced", "longjmp", "longjmp_off_signal_stack", "tail_call", "registers_vector",
+    "ucontext", "stack_migration", "cpp_coroutine", "fork_in_thread", "vfork", "exec_with_threads", "signal_stack",
+    "signal_timer", "backtrace", "recursion", "step_throw", "step_switch", "thread_many", "thread_cancel",
+    "thread_beyond_limit", "lifetime", "crash")
 NOT_HANDLERS = ("-f", "*", "-f", "!*Unhooked*")
 ENDS_BY_SIGNAL = ("crash", "exception_uncaught")
 # Functions that must be refused by name are in these libraries.
@@ -79,6 +86,16 @@ LEFT JOIN paths AS parent ON parent.path_id = path.parent_path_id
 LEFT JOIN functions AS caller ON caller.function_id = parent.function_id
 GROUP BY 1, 2
 """
+# What has run before a tracer attaches to a program that waits in main, by case; `*`: in all.
+BEFORE_MAIN = {
+    "*": {"RunsBeforeMain": 1, "GlobalMade": 2},
+    "lifetime": {"BeforeMain": 1, "ThrowAt": 3, "Cleanup": 3, "Leaf": 4},
+}
+# These end the program, count on from run to run, or read its input themselves.
+NOT_REPEATED = {
+    "exception_noexcept", "exception_uncaught", "lifetime", "exit_in_handler", "quick_exit", "crash", "exec",
+    "exec_with_threads", "thread_main_exits", "longjmp_levels", "stack_migration", "stack_migration_first",
+    "thread_detached", "stack_watched"}
 REPLACED = "SELECT exit_code IS NULL AND signal IS NULL AS answer FROM processes"
 LANES_USED = "SELECT count(DISTINCT thread_id) AS answer FROM calls"
 
@@ -149,10 +166,18 @@ def hook_options(case):
     return (*NOT_HANDLERS, *OPTIONS.get(case, LANES))
 
 
-def problems(flightrec, store, case, counts_file, errors):
-    """What the recording of a case has that it must not have, one line each."""
+def expected_calls(case, counts_file, attached):
     expected = copy.deepcopy(TABLE[case])
     torture.apply_counts_file(expected, counts_file)
+    for group in ("*", case) if attached else ():
+        for function, calls in BEFORE_MAIN.get(group, {}).items():
+            expected[function].least -= calls
+            expected[function].most -= calls
+    return expected
+
+
+def problems(flightrec, store, case, expected, errors):
+    """What the recording of a case has that it must not have, one line each."""
     found = list(differences(expected, counted_calls(flightrec, store)))
     children = " ".join(re.findall(r"\d+ child.* not traced.*", errors))
     if children != CHILDREN.get(case, ""):
@@ -165,22 +190,69 @@ def problems(flightrec, store, case, counts_file, errors):
     return found
 
 
-def check(repository, tmp_path, program, case, options):
+def run_attached(attach, command):
+    """A program that waits in main, attached to and let go on: as run has it, with the tracer's errors."""
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as program:
+        assert program.stdout.readline() == "ready\n"
+        with subprocess.Popen([*attach, str(program.pid)], stderr=subprocess.PIPE, text=True) as tracer:
+            first = tracer.stderr.readline()
+            assert "recording process" in first, first
+            output, _ = program.communicate("x", timeout=60)
+            _, errors = tracer.communicate(timeout=60)
+            assert tracer.returncode == 0, errors
+    code = program.returncode
+    return (128 - code if code < 0 else code), output, errors
+
+
+def check(repository, tmp_path, program, case, options, attached=False):
     flightrec = repository / "bazel-bin/services/flightrec/flightrec"
     store = f"--store={tmp_path / 'store'}"
     plain = run([program, case])
-    hooked = run([flightrec, "run", store, *options, "--", program, case, tmp_path / "counts"])
+    if attached:
+        hooked = run_attached([flightrec, "attach", store, *options], [program, case, tmp_path / "counts", "wait"])
+    else:
+        hooked = run([flightrec, "run", store, *options, "--", program, case, tmp_path / "counts"])
     assert hooked[:2] == plain[:2], hooked[2]
     if hooked[1].startswith("skipped: "):
         pytest.skip(hooked[1].strip())
     if plain[0] > 128 and case not in ENDS_BY_SIGNAL:
         pytest.skip(f"this build ends with {plain[0]} without hooks too")
-    assert problems(flightrec, store, case, tmp_path / "counts", hooked[2]) == []
+    expected = expected_calls(case, tmp_path / "counts", attached)
+    assert problems(flightrec, store, case, expected, hooked[2]) == []
 
 
 @pytest.mark.parametrize("case", TABLE)
 def test_torture(repository, tmp_path, program, case):
     check(repository, tmp_path, program, case, hook_options(case))
+
+
+@pytest.mark.parametrize("case", ATTACHED_CASES)
+def test_torture__attached_to_when_it_runs__then_the_same(repository, tmp_path, program, case):
+    check(repository, tmp_path, program, case, hook_options(case), attached=True)
+
+
+@pytest.mark.parametrize("case", [case for case in ATTACHED_CASES if case not in NOT_REPEATED])
+def test_torture__attached_to_and_left_in_its_middle__then_it_does_the_same(repository, tmp_path, program, case):
+    flightrec = repository / "bazel-bin/services/flightrec/flightrec"
+    plain = run([program, case])
+    if plain[1].startswith("skipped: ") or plain[0] > 128:
+        pytest.skip(f"does not run in this build: {plain}")
+    output = tmp_path / "output"
+    with open(output, "wb") as file, \
+            subprocess.Popen([program, case, tmp_path / "counts", "again"], stdin=subprocess.PIPE, stdout=file,
+                             stderr=subprocess.DEVNULL) as running:
+        while output.stat().st_size < len("ready\n"):
+            assert running.poll() is None
+        for _ in range(2):
+            attached = run([flightrec, "attach", f"--store={tmp_path / 'store'}", "--duration=100ms",
+                            *hook_options(case), str(running.pid)])
+            assert attached[0] == 0, attached[2]
+            assert "still in process" not in attached[2]
+        running.communicate(b"x", timeout=60)
+    lines = output.read_text(encoding="utf-8").removeprefix("ready\n")
+    times = len(lines) // len(plain[1])
+    assert running.returncode == plain[0]
+    assert times > 0 and lines == plain[1] * times
 
 
 @pytest.mark.skipif(len(VARIANTS) > 1, reason="among the variants")
