@@ -20,6 +20,9 @@ absl::Status OutOfRange(absl::string_view flag, int64_t value, absl::string_view
 
 absl::Status CheckLimits(const IngestLimits& limits, int64_t max_message_bytes) {
   if (limits.max_sessions < 1) return OutOfRange("max_sessions", limits.max_sessions, "at least 1");
+  if (limits.max_recordings < 1) {
+    return OutOfRange("max_recordings", limits.max_recordings, "at least 1");
+  }
   const int64_t least = static_cast<int64_t>(chunk::kMaxChunkBytes) + kEnvelopeBytes;
   const int64_t most = max_message_bytes - kEnvelopeBytes;
   if (limits.max_batch_bytes < least || limits.max_batch_bytes > most) {

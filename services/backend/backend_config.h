@@ -25,6 +25,8 @@ struct IngestLimits {
   int64_t session_credit_bytes = int64_t{8} << 20;
   // What all sessions share of that: beyond one batch each.
   int64_t max_bytes_in_flight = int64_t{512} << 20;
+  // Kept in the store, deleted ones included until they are removed for good.
+  int64_t max_recordings = 1'000'000;
 };
 
 struct ReadLimits {

@@ -36,19 +36,20 @@ void LogOpened(const Database& database, log::Logger& logger) {
 
 absl::StatusOr<std::unique_ptr<BackendServer>> BackendServer::Start(
     const FinalizedBackendConfig& config, log::Logger* logger, metrics::Registry* registry,
-    const DatabaseOptions& database_options) {
+    const DatabaseOptions& database_options, clock::Clock& clock) {
   absl::StatusOr<std::unique_ptr<Store>> store =
-      Store::Open(config.store_directory(), clock::RealClock(), *registry, database_options);
+      Store::Open(config.store_directory(), clock, *registry, database_options,
+                  static_cast<uint64_t>(config.ingest().max_recordings));
   if (!store.ok()) return ExplainOwned(store.status(), config.store_directory());
   LogOpened((*store)->database(), *logger);
   std::unique_ptr<BackendServer> backend(
-      new BackendServer(config, *std::move(store), logger, registry));
+      new BackendServer(config, *std::move(store), logger, registry, clock));
   if (absl::Status status = backend->Serve(); !status.ok()) return status;
   return backend;
 }
 
 BackendServer::BackendServer(const FinalizedBackendConfig& config, std::unique_ptr<Store> store,
-                             log::Logger* logger, metrics::Registry* registry)
+                             log::Logger* logger, metrics::Registry* registry, clock::Clock& clock)
     : config_(config),
       logger_(logger),
       registry_(*registry),
@@ -58,7 +59,7 @@ BackendServer::BackendServer(const FinalizedBackendConfig& config, std::unique_p
       read_service_(*store_, config.read(), config.retention().undelete_window,
                     server_.authenticator(), *logger, *registry),
       admin_service_(*store_, server_.authenticator(), *logger, *registry),
-      retention_(*store_, config.retention(), clock::RealClock(), *logger, *registry) {}
+      retention_(*store_, config.retention(), clock, *logger, *registry) {}
 
 absl::Status BackendServer::Serve() {
   server_.authenticator().RequireRole("/flightrec.ingest.v1.IngestService/", rpc::Role::kWrite);

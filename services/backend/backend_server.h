@@ -13,6 +13,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "common/clock/clock.h"
 #include "common/log/logger.h"
 #include "common/metrics/registry.h"
 #include "common/rpc/server.h"
@@ -27,11 +28,11 @@ namespace flightrec::backend {
 
 class BackendServer {
  public:
-  // `logger` and `registry` outlive the server. FAILED_PRECONDITION: another process owns the
-  // store; the message names it and where it listens. UNAVAILABLE: the address is taken.
+  // `logger`, `registry` and `clock` outlive the server. FAILED_PRECONDITION: another process owns
+  // the store; the message names it and where it listens. UNAVAILABLE: the address is taken.
   static absl::StatusOr<std::unique_ptr<BackendServer>> Start(
       const FinalizedBackendConfig& config, log::Logger* logger, metrics::Registry* registry,
-      const DatabaseOptions& database_options = {});
+      const DatabaseOptions& database_options = {}, clock::Clock& clock = clock::RealClock());
   // Drains if that has not happened, then closes the store.
   ~BackendServer();
   BackendServer(const BackendServer&) = delete;
@@ -48,7 +49,7 @@ class BackendServer {
 
  private:
   BackendServer(const FinalizedBackendConfig& config, std::unique_ptr<Store> store,
-                log::Logger* logger, metrics::Registry* registry);
+                log::Logger* logger, metrics::Registry* registry, clock::Clock& clock);
   absl::Status Serve();
 
   const FinalizedBackendConfig config_;

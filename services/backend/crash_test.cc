@@ -2,9 +2,6 @@
 // at random; its successor has everything that was acknowledged, byte by byte.
 #include <grpcpp/grpcpp.h>
 #include <gtest/gtest.h>
-#include <signal.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
@@ -19,6 +16,7 @@
 #include "common/ids/resource_name.h"
 #include "flightrec/ingest/v1/ingest.grpc.pb.h"
 #include "flightrec/read/v1/read.grpc.pb.h"
+#include "services/backend/crash_process.h"
 #include "services/backend/store/faulty_file_system.h"
 #include "services/backend/store/test_workload.h"
 
@@ -34,53 +32,6 @@ constexpr uint64_t kMostBatches = 300;
 constexpr std::chrono::seconds kCallLimit{60};
 
 bool Long() { return std::getenv("FLIGHTREC_LONG") != nullptr; }
-
-class Process {
- public:
-  Process(const std::string& store, const std::string& step, int count) {
-    const std::string binary =
-        absl::StrCat(std::getenv("TEST_SRCDIR"), "/", std::getenv("TEST_WORKSPACE"),
-                     "/services/backend/crash_backend");
-    int fds[2];
-    if (pipe(fds) != 0) ADD_FAILURE() << "pipe";
-    pid_ = fork();
-    if (pid_ == 0) {
-      dup2(fds[1], STDOUT_FILENO);
-      close(fds[0]);
-      close(fds[1]);
-      execl(binary.c_str(), binary.c_str(), store.c_str(), step.c_str(),
-            std::to_string(count).c_str(), nullptr);
-      _exit(127);
-    }
-    close(fds[1]);
-    output_ = fds[0];
-  }
-  ~Process() {
-    Kill();
-    close(output_);
-  }
-
-  // Empty: it has ended before it served.
-  std::string AwaitAddress() {
-    std::string line;
-    char byte;
-    while (::read(output_, &byte, 1) == 1) {
-      if (byte == '\n') return line;
-      line.push_back(byte);
-    }
-    return "";
-  }
-  void Kill() {
-    if (pid_ == 0) return;
-    kill(pid_, SIGKILL);
-    waitpid(pid_, nullptr, 0);
-    pid_ = 0;
-  }
-
- private:
-  pid_t pid_ = 0;
-  int output_ = -1;
-};
 
 ingest::v1::SessionRequest RequestOf(uint64_t sequence) {
   ingest::v1::SessionRequest request;
@@ -141,7 +92,7 @@ class Crash : public ::testing::Test {
   // does not come; `kill_after` > 0: killed from here after so many acknowledgements.
   void SendUntilKilled(const std::string& step, int count, uint64_t kill_after) {
     ++killed_;
-    Process process(store_, step, count);
+    CrashProcess process({.store = store_, .fault = "kill", .step = step, .count = count});
     const std::string address = process.AwaitAddress();
     if (address.empty()) return;
     Producer producer(address);
@@ -162,7 +113,7 @@ class Crash : public ::testing::Test {
   }
 
   void CheckAll() {
-    Process process(store_, "none", 0);
+    CrashProcess process({.store = store_});
     const std::string address = process.AwaitAddress();
     ASSERT_FALSE(address.empty()) << "the backend does not start again";
     Producer producer(address);

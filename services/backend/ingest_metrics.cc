@@ -3,7 +3,8 @@
 namespace flightrec::backend {
 
 IngestMetrics::IngestMetrics(metrics::Registry& registry)
-    : sessions(registry.AddGauge("flightrec_backend_sessions", "Producers' streams open now.")),
+    : registry(registry),
+      sessions(registry.AddGauge("flightrec_backend_sessions", "Producers' streams open now.")),
       sessions_opened(registry.AddCounter("flightrec_backend_sessions_total",
                                           "Producers' streams that were opened.")),
       sessions_refused(registry.AddCounter("flightrec_backend_sessions_refused_total",
@@ -18,6 +19,12 @@ IngestMetrics::IngestMetrics(metrics::Registry& registry)
         &registry.AddCounter("flightrec_backend_rejections_total", "Batches that were not kept.",
                              {{"reason", RefusalReasonName(static_cast<RefusalReason>(i))}});
   }
+}
+
+metrics::Counter& IngestMetrics::SessionsFailed(absl::StatusCode code) {
+  return registry.AddCounter("flightrec_backend_sessions_failed_total",
+                             "Producers' streams that this backend ended, by status.",
+                             {{"status", absl::StatusCodeToString(code)}});
 }
 
 }  // namespace flightrec::backend

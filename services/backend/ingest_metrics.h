@@ -4,6 +4,7 @@
 
 #include <array>
 
+#include "absl/status/status.h"
 #include "common/metrics/registry.h"
 #include "services/backend/store/batch.h"
 
@@ -16,6 +17,10 @@ struct IngestMetrics {
     return *rejections[static_cast<size_t>(reason)];
   }
 
+  // Those that ended otherwise than by their producer.
+  metrics::Counter& SessionsFailed(absl::StatusCode code);
+
+  metrics::Registry& registry;
   metrics::Gauge& sessions;
   metrics::Counter& sessions_opened;
   metrics::Counter& sessions_refused;

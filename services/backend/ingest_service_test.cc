@@ -8,7 +8,9 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
 #include "common/chunk/format.h"
+#include "common/ids/resource_name.h"
 #include "common/rpc/status.h"
 #include "services/backend/loopback_backend.h"
 #include "services/backend/store/test_items.h"
@@ -112,6 +114,16 @@ TEST(IngestService, flush__then_flushed_comes_after_all_batches_are_durable) {
   EXPECT_EQ(response.flushed().durable_sequence(), 2u);
 }
 
+TEST(IngestService, stream_fails__then_it_is_counted_by_status) {
+  LoopbackBackend backend;
+  TestProducer producer(backend);
+  producer.Greet();
+  producer.Send(RecordingBatch(2));
+  EXPECT_FALSE(producer.Finish().ok());
+  EXPECT_TRUE(absl::StrContains(backend.metrics(),
+                                "sessions_failed_total{status=\"FAILED_PRECONDITION\"} 1"));
+}
+
 TEST(IngestService, sequence_is_missing__then_stream_ends_with_FAILED_PRECONDITION) {
   LoopbackBackend backend;
   TestProducer producer(backend);
@@ -205,6 +217,37 @@ TEST(IngestService, session_limit_is_reached__then_RESOURCE_EXHAUSTED_with_retry
   const grpc::Status status = second.Finish();
   EXPECT_EQ(status.error_code(), grpc::RESOURCE_EXHAUSTED);
   EXPECT_GT(rpc::DetailsOf(rpc::FromGrpcStatus(status)).retry_after, absl::ZeroDuration());
+}
+
+TEST(IngestService, recording_limit_is_reached__then_a_new_one_is_rejected_until_one_has_gone) {
+  BackendConfig config = TestConfig();
+  config.ingest.max_recordings = 1;
+  config.retention.undelete_window = absl::ZeroDuration();
+  LoopbackBackend backend(config);
+  TestProducer producer(backend);
+  producer.Greet();
+  producer.Send(RecordingBatch(1));
+  EXPECT_EQ(producer.Next().ack().durable_sequence(), 1u);
+  ingest::v1::Batch another = EmptyBatch(2);
+  *another.add_items()->mutable_recording() = TestRecording(TestRecordingId(2));
+  producer.Send(another);
+  const ingest::v1::SessionResponse response = producer.Next();
+  EXPECT_EQ(response.rejection().status().code(), CodeOf(absl::StatusCode::kResourceExhausted));
+  EXPECT_TRUE(absl::StrContains(response.rejection().status().message(), "--max_recordings=1"));
+  EXPECT_EQ(producer.Next().ack().durable_sequence(), 2u);
+  EXPECT_TRUE(absl::StrContains(backend.metrics(), "{reason=\"TOO_MANY_RECORDINGS\"} 1"));
+  // The one that is known goes on.
+  producer.Send(ChunkBatch(3, TestChunk(kRecording, 0)));
+  EXPECT_EQ(producer.Next().ack().durable_sequence(), 3u);
+
+  grpc::ClientContext context;
+  read::v1::DeleteRecordingRequest request;
+  request.set_name(ids::RecordingResourceName(kRecording));
+  google::protobuf::Empty empty;
+  ASSERT_TRUE(backend.read().DeleteRecording(&context, request, &empty).ok());
+  another.set_sequence(4);
+  producer.Send(another);
+  EXPECT_EQ(producer.Next().ack().durable_sequence(), 4u);
 }
 
 TEST(IngestService, producer_does_not_wait_for_acks__then_all_its_batches_are_taken) {

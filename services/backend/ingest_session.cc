@@ -46,6 +46,8 @@ const char* NextStep(RefusalReason reason) {
       return "update the backend before its tracers";
     case RefusalReason::kRecordingUnknown:
       return "send the recording's own item first";
+    case RefusalReason::kTooManyRecordings:
+      return "delete recordings, or let retention remove them: --retention_age, --retention_bytes";
     case RefusalReason::kRecordingSealed:
     case RefusalReason::kRecordingDeleted:
       return "start another recording";
@@ -170,6 +172,10 @@ void IngestSession::OnOpened(absl::StatusOr<uint64_t> durable_sequence) {
   } else {
     durable_sequence_ = *durable_sequence;
     welcomed_ = true;
+    dependencies_.logger->Info("session_opened", {{"producer", producer_.id},
+                                                  {"tenant", producer_.tenant},
+                                                  {"epoch", producer_.epoch},
+                                                  {"durable_sequence", durable_sequence_}});
     SessionResponse response;
     ingest::v1::Welcome& welcome = *response.mutable_welcome();
     welcome.set_durable_sequence(*durable_sequence);
@@ -283,6 +289,7 @@ void IngestSession::Advance() {
   if (closing_.has_value()) {
     if (uncommitted == 0 && !writing_) {
       finished_ = true;
+      LogEnd();
       Finish(rpc::ToGrpcStatus(*closing_));
     }
     return;
@@ -293,6 +300,20 @@ void IngestSession::Advance() {
     reading_ = true;
     StartRead(&request_);
   }
+}
+
+void IngestSession::LogEnd() {
+  if (closing_->ok() || absl::IsCancelled(*closing_)) {
+    dependencies_.logger->Info("session_ended", {{"producer", producer_.id},
+                                                 {"tenant", producer_.tenant},
+                                                 {"durable_sequence", durable_sequence_}});
+    return;
+  }
+  dependencies_.metrics->SessionsFailed(closing_->code()).Add();
+  dependencies_.logger->Warning("session_failed", {{"producer", producer_.id},
+                                                   {"tenant", producer_.tenant},
+                                                   {"durable_sequence", durable_sequence_},
+                                                   {"status", *closing_}});
 }
 
 void IngestSession::OnWriteDone(bool ok) {

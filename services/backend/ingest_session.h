@@ -80,6 +80,7 @@ class IngestSession
 
   // Starts whatever may start now: a read, a write, the end.
   void Advance() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void LogEnd() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void SetClosing(const absl::Status& status) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   std::optional<SessionResponse> NextResponse() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 

@@ -24,6 +24,8 @@ ABSL_FLAG(int64_t, session_credit_bytes, flightrec::backend::IngestLimits().sess
           "Most bytes of batches that one producer may have under way.");
 ABSL_FLAG(int64_t, max_bytes_in_flight, flightrec::backend::IngestLimits().max_bytes_in_flight,
           "Most bytes of batches that all producers may have under way, beyond one batch each.");
+ABSL_FLAG(int64_t, max_recordings, flightrec::backend::IngestLimits().max_recordings,
+          "Most recordings that are kept; no new one is taken beyond.");
 
 ABSL_FLAG(int, max_tails, flightrec::backend::ReadLimits().max_tails,
           "Most readers that follow a recording at once.");
@@ -51,6 +53,7 @@ BackendConfig ConfigFromFlags() {
   config.ingest.max_batch_bytes = absl::GetFlag(FLAGS_max_batch_bytes);
   config.ingest.session_credit_bytes = absl::GetFlag(FLAGS_session_credit_bytes);
   config.ingest.max_bytes_in_flight = absl::GetFlag(FLAGS_max_bytes_in_flight);
+  config.ingest.max_recordings = absl::GetFlag(FLAGS_max_recordings);
   config.read.max_tails = absl::GetFlag(FLAGS_max_tails);
   config.read.max_tail_lag_chunks = absl::GetFlag(FLAGS_max_tail_lag_chunks);
   config.retention.age = absl::GetFlag(FLAGS_retention_age);

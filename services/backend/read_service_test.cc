@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -17,6 +18,10 @@ constexpr uint8_t kRecordings = 3;
 constexpr int kFunctions = 2500;
 // Makes the functions fill more than one message.
 constexpr size_t kFunctionNameBytes = 1000;
+// They, and the rollups of these chunks, are more than gRPC takes for a reader that does not read.
+constexpr uint64_t kManyTables = 4;
+constexpr uint64_t kManyChunks = 150;
+constexpr size_t kManyCalls = 3000;
 
 std::string NameOf(uint8_t number) { return ids::RecordingResourceName(TestRecordingId(number)); }
 
@@ -300,12 +305,78 @@ TEST(ReadService, rollups_are_made__then_they_come_before_an_end_that_has_all) {
   EXPECT_EQ(frames[2].end().last_position(), frames[2].end().last_chunk_position());
 }
 
-TEST_F(ReadServiceTest, recording_is_deleted__then_it_is_not_found) {
+void Delete(LoopbackBackend& backend, const std::string& name) {
   grpc::ClientContext context;
   read::v1::DeleteRecordingRequest request;
-  request.set_name(NameOf(2));
+  request.set_name(name);
   google::protobuf::Empty empty;
-  ASSERT_TRUE(backend_.read().DeleteRecording(&context, request, &empty).ok());
+  ASSERT_TRUE(backend.read().DeleteRecording(&context, request, &empty).ok());
+}
+
+// Of a client that takes little ahead of what is read.
+std::unique_ptr<read::v1::ReadService::Stub> SlowReader(LoopbackBackend& backend) {
+  grpc::ChannelArguments arguments;
+  arguments.SetInt(GRPC_ARG_HTTP2_BDP_PROBE, 0);
+  arguments.SetInt(GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES, 1024);
+  return read::v1::ReadService::NewStub(grpc::CreateCustomChannel(
+      backend.server().address(), grpc::InsecureChannelCredentials(), arguments));
+}
+
+TEST_F(ReadServiceTest, recording_is_deleted_while_its_functions_are_read__then_ABORTED) {
+  TestProducer producer(backend_);
+  producer.Greet(1, "another");
+  for (uint64_t part = 0; part < kManyTables; ++part) {
+    ingest::v1::Batch batch;
+    batch.set_sequence(part + 1);
+    for (int i = 1; i <= kFunctions / 2; ++i) AddFunction(batch, part * kFunctions + i);
+    producer.Send(batch);
+    ASSERT_EQ(producer.Next().ack().durable_sequence(), part + 1);
+  }
+  grpc::ClientContext context;
+  read::v1::StreamFunctionsRequest request;
+  request.set_parent(NameOf(kRecordings));
+  const auto slow = SlowReader(backend_);
+  const auto reader = slow->StreamFunctions(&context, request);
+  read::v1::StreamFunctionsResponse response;
+  // Most of them wait for this reader.
+  ASSERT_TRUE(reader->Read(&response));
+  Delete(backend_, NameOf(kRecordings));
+  while (reader->Read(&response)) continue;
+  EXPECT_EQ(reader->Finish().error_code(), grpc::ABORTED);
+}
+
+TEST(ReadService, recording_is_deleted_while_its_rollups_are_read__then_ABORTED) {
+  BackendConfig config = TestConfig();
+  config.rollups = true;
+  LoopbackBackend backend(config);
+  TestProducer producer(backend);
+  producer.Greet();
+  ingest::v1::Batch batch;
+  *batch.add_items()->mutable_recording() = TestRecording(TestRecordingId(1));
+  for (uint64_t i = 0; i < kManyChunks; ++i) {
+    batch.set_sequence(i + 1);
+    batch.add_items()->mutable_chunk()->set_data(
+        TestChunk(TestRecordingId(1), i, 0xa, i, kManyCalls));
+    producer.Send(batch);
+    batch.clear_items();
+    ASSERT_EQ(producer.Next().ack().durable_sequence(), i + 1);
+  }
+  while (Rollups(backend, NameOf(1)).size() <= kManyChunks) continue;
+  grpc::ClientContext context;
+  read::v1::StreamRollupsRequest request;
+  request.set_parent(NameOf(1));
+  const auto slow = SlowReader(backend);
+  const auto reader = slow->StreamRollups(&context, request);
+  read::v1::StreamRollupsResponse frame;
+  // Most of them wait for this reader.
+  ASSERT_TRUE(reader->Read(&frame));
+  Delete(backend, NameOf(1));
+  while (reader->Read(&frame)) EXPECT_FALSE(frame.has_end());
+  EXPECT_EQ(reader->Finish().error_code(), grpc::ABORTED);
+}
+
+TEST_F(ReadServiceTest, recording_is_deleted__then_it_is_not_found) {
+  Delete(backend_, NameOf(2));
   trace::v1::Recording recording;
   EXPECT_EQ(Get(NameOf(2), recording).error_code(), grpc::NOT_FOUND);
 }

@@ -3,9 +3,21 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "common/ids/resource_name.h"
 #include "common/rpc/status.h"
 
 namespace flightrec::backend {
+namespace {
+
+// What was read so far may lack what went with the recording.
+absl::Status StillThere(const Store& store, const std::string& tenant, const ids::Ulid& recording) {
+  absl::Status status = store.GetRecording(tenant, recording).status();
+  if (!absl::IsNotFound(status)) return status;
+  return absl::AbortedError(
+      absl::StrCat(ids::RecordingResourceName(recording), " was deleted while it was read"));
+}
+
+}  // namespace
 
 FunctionsStream::FunctionsStream(const Store& store, std::string tenant, const Resource& resource)
     : store_(store), tenant_(std::move(tenant)), recording_(resource.recording_id) {
@@ -26,6 +38,10 @@ void FunctionsStream::WriteNext() {
   }
   cursor_ = std::move(page->cursor);
   if (cursor_.empty()) {
+    if (absl::Status there = StillThere(store_, tenant_, recording_); !there.ok()) {
+      Finish(rpc::ToGrpcStatus(there));
+      return;
+    }
     StartWriteAndFinish(&response_, grpc::WriteOptions(), grpc::Status::OK);
   } else {
     StartWrite(&response_);
@@ -61,6 +77,10 @@ void RollupsStream::WriteNext() {
   }
   if (next->empty()) {
     ended_ = true;
+    if (absl::Status there = StillThere(store_, tenant_, recording_); !there.ok()) {
+      Finish(rpc::ToGrpcStatus(there));
+      return;
+    }
     response_.mutable_end()->set_rollups(rollups_);
     response_.mutable_end()->set_last_position(position_);
     response_.mutable_end()->set_last_chunk_position(*last);

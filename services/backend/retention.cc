@@ -20,6 +20,13 @@ absl::Time TimeOf(const google::protobuf::Timestamp& timestamp) {
   return absl::FromUnixSeconds(timestamp.seconds()) + absl::Nanoseconds(timestamp.nanos());
 }
 
+// On this machine's clock; on the producer's for a recording of an earlier program, which did not
+// keep it.
+absl::Time EndOf(const trace::v1::Recording& recording, const ids::Ulid& id) {
+  if (recording.has_last_received_time()) return TimeOf(recording.last_received_time());
+  return recording.has_end_time() ? TimeOf(recording.end_time()) : id.time();
+}
+
 }  // namespace
 
 Retention::Retention(Store& store, const RetentionLimits& limits, clock::Clock& clock,
@@ -77,10 +84,13 @@ absl::StatusOr<size_t> Retention::RunOnce() {
   for (const Victim& victim : victims) {
     absl::Status status = Purge(victim);
     if (absl::IsUnavailable(status) || absl::IsResourceExhausted(status)) return status;
-    if (status.ok()) ++purged;
+    if (!status.ok()) continue;
+    ++purged;
+    reclaim_due_ = true;
   }
-  if (purged == 0) return purged;
+  if (!reclaim_due_) return purged;
   if (absl::Status status = store_.Reclaim(); !status.ok()) return status;
+  reclaim_due_ = false;
   return purged;
 }
 
@@ -92,7 +102,7 @@ absl::Status Retention::Look(std::vector<Candidate>& recordings) {
     Candidate candidate{std::string(tenant), *id, absl::InfinitePast()};
     candidate.deleted = purge_time.has_value();
     candidate.in_progress = recording.state() < trace::v1::RECORDING_STATE_SEALED;
-    candidate.due = recording.has_end_time() ? TimeOf(recording.end_time()) : id->time();
+    candidate.due = EndOf(recording, *id);
     if (candidate.deleted) candidate.due = *purge_time;
     recordings.push_back(std::move(candidate));
   };

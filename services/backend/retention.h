@@ -84,6 +84,8 @@ class Retention {
   const absl::Duration started_after_;
   // Of recordings that get no more chunks, by tenant and id.
   absl::flat_hash_map<std::string, uint64_t> known_bytes_;
+  // Something was purged since the last compaction that went through.
+  bool reclaim_due_ = false;
 
   absl::Mutex mutex_;
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;

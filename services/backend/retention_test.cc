@@ -32,11 +32,13 @@ class RetentionTest : public ::testing::Test {
  protected:
   RetentionTest() { EXPECT_TRUE(store_.OpenProducer().ok()); }
 
-  // With one chunk; ended now unless it is in progress.
-  void Add(const ids::Ulid& id, bool in_progress = false) {
+  // With one chunk; ended now unless it is in progress, which a producer's clock has as `off`
+  // later.
+  void Add(const ids::Ulid& id, bool in_progress = false,
+           absl::Duration off = absl::ZeroDuration()) {
     trace::v1::Recording recording = TestRecording(
         id, in_progress ? trace::v1::RECORDING_STATE_RECORDING : trace::v1::RECORDING_STATE_SEALED);
-    recording.mutable_end_time()->set_seconds(absl::ToUnixSeconds(clock_.Now()));
+    recording.mutable_end_time()->set_seconds(absl::ToUnixSeconds(clock_.Now() + off));
     const absl::StatusOr<BatchResult> result = store_.Commit(
         TestBatch(++sequence_, {RecordingItem{id, TestRecording(id)},
                                 TestChunkItem(TestChunk(id, 0)), RecordingItem{id, recording}}));
@@ -61,7 +63,7 @@ class RetentionTest : public ::testing::Test {
   const ids::Ulid third_ = TestRecordingId(3);
   AdjustableClock clock_;
   log::Logger logger_{"backend", log::Level::kError};
-  BlockingStore store_{MakeStoreDirectory()};
+  BlockingStore store_{MakeStoreDirectory(), {}, clock_};
   uint64_t sequence_ = 0;
   std::unique_ptr<Retention> retention_;
 };
@@ -85,6 +87,14 @@ TEST_F(RetentionTest, recording_ended_long_ago__then_it_goes_and_one_in_progress
   EXPECT_TRUE(Has(third_));
   EXPECT_TRUE(absl::StrContains(store_.registry().Exposition(),
                                 "recordings_purged_total{reason=\"age\"} 1"));
+}
+
+TEST_F(RetentionTest, clock_of_a_producer_is_wrong__then_the_age_is_that_since_it_was_received) {
+  Add(first_, /*in_progress=*/false, -absl::Hours(24 * 365));
+  Add(second_, /*in_progress=*/false, absl::Hours(24 * 365));
+  EXPECT_EQ(Run(Age(absl::Hours(10))), 0u);
+  clock_.Advance(absl::Hours(10));
+  EXPECT_EQ(Run(Age(absl::Hours(10))), 2u);
 }
 
 TEST_F(RetentionTest, clock_is_set_ahead__then_nothing_goes_until_it_is_back) {

@@ -1,6 +1,6 @@
 // Writes known recordings into a backend and reads them back: the newest one and, every time, the
-// oldest one that it still keeps. What the backend has acknowledged must come back byte for byte,
-// whatever happened to it in between.
+// oldest one that it still keeps; after anything went wrong, all of them. What the backend has
+// acknowledged must come back byte for byte, whatever happened to it in between.
 //
 // Not thread-safe. Removes what it wrote, in the order it was written, when it may (role admin).
 
@@ -30,8 +30,9 @@ struct CanaryRound {
   ids::Ulid recording;
   absl::Duration write_time;
   absl::Duration read_time;
-  // OK: everything came back. UNAVAILABLE, DEADLINE_EXCEEDED: the backend cannot be reached. Every
-  // other one is a fault: DATA_LOSS when something acknowledged is missing or not what was written.
+  // OK: everything came back. UNAVAILABLE, DEADLINE_EXCEEDED: the backend cannot be reached.
+  // RESOURCE_EXHAUSTED: it takes nothing now. DATA_LOSS: something acknowledged is missing or not
+  // what was written; the message names it. Others: it does not do what it should.
   absl::Status status;
 };
 
@@ -45,10 +46,13 @@ class Canary {
   CanaryRound Round();
 
  private:
-  // Until the backend says that the recording is durable.
-  absl::Status Write(const ids::Ulid& recording);
+  // Until the backend says that the recording is durable. `lost` is what it no longer knows of what
+  // it acknowledged before.
+  absl::Status Write(const ids::Ulid& recording, absl::Status& lost);
   absl::Status ReadBack(const ids::Ulid& recording);
-  void RemoveOldest();
+  // Reads some of what is kept, drops what is damaged, and adds what is wrong to `status`.
+  void ReadKept(bool newest, absl::Status& status);
+  void Remove(const ids::Ulid& recording);
   absl::Status Count(const absl::Status& status);
 
   ingest::v1::IngestService::StubInterface& ingest_;
@@ -60,10 +64,13 @@ class Canary {
   uint64_t sequence_ = 0;
   // Acknowledged, oldest first.
   std::deque<ids::Ulid> kept_;
+  // Something went wrong since all that is kept was read.
+  bool read_all_ = false;
 
   metrics::Registry& registry_;
   metrics::Counter& rounds_;
   metrics::Counter& good_rounds_;
+  metrics::Counter& damaged_;
   metrics::Histogram& write_seconds_;
   metrics::Histogram& read_seconds_;
 };

@@ -17,7 +17,8 @@
 namespace flightrec::cli {
 
 inline constexpr uint64_t kCanaryChunks = 4;
-inline constexpr uint64_t kCanaryCallsPerChunk = 400;
+// So many that a chunk is kept as those of tracers are: in a blob file.
+inline constexpr uint64_t kCanaryCallsPerChunk = 2000;
 
 // In order of their ordinals.
 absl::StatusOr<std::vector<std::string>> CanaryChunks(const ids::Ulid& recording);

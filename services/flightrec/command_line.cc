@@ -15,7 +15,9 @@ namespace flightrec::cli {
 namespace {
 
 constexpr int kMaxLimit = 100000;
+// These take no value.
 constexpr absl::string_view kTrapShortFunctions = "--trap_short_functions";
+constexpr absl::string_view kDeleted = "--deleted";
 // What a tracer takes.
 constexpr int kMaxThreads = 1024;
 constexpr int64_t kMaxLaneBytes = int64_t{256} << 20;
@@ -104,6 +106,14 @@ std::map<std::string, Setter> Setters(CommandLine& line) {
       return absl::OkStatus();
     };
   };
+  auto yes = [](absl::string_view flag, bool& field) {
+    return [flag, &field](absl::string_view value) {
+      field = true;
+      return value.empty() ? absl::OkStatus()
+                           : absl::InvalidArgumentError(
+                                 absl::StrCat(flag, "=", value, ": it takes no value"));
+    };
+  };
   return {{"--store", text(line.store)},
           {"--tracer", text(line.tracer)},
           {"--query", text(line.query)},
@@ -113,15 +123,8 @@ std::map<std::string, Setter> Setters(CommandLine& line) {
           {"--token_file", text(line.token_file)},
           {"--control_token_file", text(line.control_token_file)},
           {"--tls_ca", text(line.tls_ca)},
-          {std::string(kTrapShortFunctions),
-           [&line](absl::string_view value) {
-             if (!value.empty()) {
-               return absl::InvalidArgumentError(
-                   absl::StrCat(kTrapShortFunctions, "=", value, ": it takes no value"));
-             }
-             line.trap_short_functions = true;
-             return absl::OkStatus();
-           }},
+          {std::string(kTrapShortFunctions), yes(kTrapShortFunctions, line.trap_short_functions)},
+          {std::string(kDeleted), yes(kDeleted, line.deleted)},
           {"-f", list(line.patterns)},
           {"--function", list(line.patterns)},
           {"--add", list(line.add_patterns)},
@@ -263,7 +266,7 @@ absl::Status TakeFlag(absl::Span<const std::string> arguments,
   const std::string& word = arguments[i];
   const size_t equals = word.find('=');
   const std::string name = word.substr(0, equals);
-  if (word == kTrapShortFunctions) return setters.at(name)("");
+  if (word == kTrapShortFunctions || word == kDeleted) return setters.at(name)("");
   auto setter = setters.find(name);
   if (setter == setters.end()) {
     return absl::InvalidArgumentError(
@@ -335,7 +338,8 @@ std::string HelpText() {
                                                   pid, or looked for in name, command, user, container, image, pod
                                                   (container:WORD: there only)
   flightrec doctor                                whether this machine can record, and what to change if not
-  flightrec delete RECORDING                      remove one; `flightrec undelete` brings it back for a day
+  flightrec delete RECORDING                      remove one; `flightrec undelete RECORDING` brings it back for a day;
+                                                  `flightrec recordings --deleted` lists those
   flightrec fsck                                  read all that is stored and report what is damaged; exits with 1 then
   flightrec backup DIR                            copy the store to a new directory, while it is in use
   flightrec restore DIR --store=NEW               make a store of a backup

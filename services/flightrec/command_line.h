@@ -62,6 +62,8 @@ struct CommandLine {
   std::string statement;
   // backup, restore: the backup's directory.
   std::string directory;
+  // recordings: those that were deleted and can be brought back.
+  bool deleted = false;
   // ps: words that all have to match.
   std::string filter;
   // report, tree, recordings, tail, ps: rows at the most; canary: rounds.

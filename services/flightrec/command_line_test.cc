@@ -96,6 +96,9 @@ TEST(CommandLine, commands_of_the_store__then_they_need_what_they_are_about) {
   EXPECT_EQ(Parse({"backup", "/copy"})->directory, "/copy");
   EXPECT_EQ(Parse({"restore", "/copy", "--store=/new"})->store, "/new");
   EXPECT_EQ(Parse({"undelete", "01J"})->recording, "01J");
+  EXPECT_TRUE(Parse({"recordings", "--deleted"})->deleted);
+  EXPECT_FALSE(Parse({"recordings"})->deleted);
+  EXPECT_THAT(Error({"recordings", "--deleted=no"}), HasSubstr("it takes no value"));
   EXPECT_THAT(Error({"backup"}), HasSubstr("no directory"));
   EXPECT_THAT(Error({"delete"}), HasSubstr("no recording"));
   EXPECT_THAT(Error({"fsck", "x"}), HasSubstr("one word too many"));

@@ -114,8 +114,20 @@ absl::StatusOr<View> Ask(QueryStub& query, const CommandLine& line) {
   }
 }
 
+absl::StatusOr<View> ListDeleted(const CommandLine& line, log::Logger* logger,
+                                 metrics::Registry* registry) {
+  auto connection = Connection::Open(line, Connection::Need::kBackend, logger, registry);
+  if (!connection.ok()) return connection.status();
+  auto read = (*connection)->Read();
+  if (!read.ok()) return read.status();
+  return DeletedRecordings(**read, line);
+}
+
 absl::StatusOr<View> Answer(const CommandLine& line, log::Logger* logger,
                             metrics::Registry* registry) {
+  if (line.command == Command::kRecordings && line.deleted) {
+    return ListDeleted(line, logger, registry);
+  }
   const bool probes = line.command == Command::kProbes;
   const Connection::Need need =
       probes ? Connection::Need::kRunningTracer : Connection::Need::kQuery;

@@ -4,6 +4,7 @@
 #include <grpcpp/grpcpp.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
@@ -16,7 +17,9 @@
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
 #include "absl/time/time.h"
 #include "common/chunk/crc32c.h"
 #include "common/rpc/channel.h"
@@ -31,6 +34,8 @@ constexpr absl::Duration kCallDeadline = absl::Seconds(30);
 // Name, bytes and checksum of each file, separated by tabs.
 constexpr char kFileList[] = "backup.tsv";
 constexpr size_t kCopyBytes = size_t{1} << 20;
+constexpr int kDefaultRows = 40;
+constexpr size_t kMaxPage = 1000;
 
 struct BackedUpFile {
   std::string name;
@@ -40,6 +45,29 @@ struct BackedUpFile {
 
 absl::Status FileError(absl::string_view what, const std::string& path) {
   return absl::UnavailableError(absl::StrCat(what, " ", path, ": ", std::strerror(errno)));
+}
+
+// "a/b/" is "a/b": what is made beside it is not made in it.
+std::string WithoutSlash(std::string directory) {
+  while (directory.size() > 1 && directory.back() == '/') directory.pop_back();
+  return directory;
+}
+
+absl::Status SyncDirectory(const std::string& directory) {
+  const int fd = open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  const bool synced = fd >= 0 && fsync(fd) == 0;
+  const absl::Status status = synced ? absl::OkStatus() : FileError("cannot sync", directory);
+  if (fd >= 0) close(fd);
+  return status;
+}
+
+// Gives `part`, whose files are on disk, the name `directory`; on disk, too, when it returns ok. An
+// empty directory of that name is replaced.
+absl::Status Publish(const std::string& part, const std::string& directory) {
+  if (absl::Status synced = SyncDirectory(part); !synced.ok()) return synced;
+  if (rename(part.c_str(), directory.c_str()) != 0) return FileError("cannot rename", part);
+  const fs::path parent = fs::path(directory).parent_path();
+  return SyncDirectory(parent.empty() ? "." : parent.string());
 }
 
 absl::Status RequireAbsentOrEmpty(const std::string& directory) {
@@ -239,7 +267,8 @@ absl::StatusOr<View> CheckStore(AdminStub& admin, uint64_t& damages) {
   return view;
 }
 
-absl::StatusOr<View> BackUpStore(AdminStub& admin, const std::string& directory) {
+absl::StatusOr<View> BackUpStore(AdminStub& admin, const std::string& name) {
+  const std::string directory = WithoutSlash(name);
   if (absl::Status status = RequireAbsentOrEmpty(directory); !status.ok()) return status;
   const std::string part = absl::StrCat(directory, ".part");
   std::error_code error;
@@ -258,10 +287,7 @@ absl::StatusOr<View> BackUpStore(AdminStub& admin, const std::string& directory)
   absl::Status ended = rpc::FromGrpcStatus(stream->Finish());
   if (taken.ok()) taken = ended;
   if (taken.ok()) taken = receiver.Finish();
-  // An empty directory of that name is replaced.
-  if (taken.ok() && rename(part.c_str(), directory.c_str()) != 0) {
-    taken = FileError("cannot rename", part);
-  }
+  if (taken.ok()) taken = Publish(part, directory);
   if (!taken.ok()) {
     fs::remove_all(part, error);
     return taken;
@@ -269,7 +295,8 @@ absl::StatusOr<View> BackUpStore(AdminStub& admin, const std::string& directory)
   return FilesView(directory, receiver.files(), receiver.bytes());
 }
 
-absl::StatusOr<View> RestoreStore(const std::string& directory, const std::string& store) {
+absl::StatusOr<View> RestoreStore(const std::string& directory, const std::string& name) {
+  const std::string store = WithoutSlash(name);
   absl::StatusOr<std::vector<BackedUpFile>> files = ReadFileList(directory);
   if (!files.ok()) return files.status();
   if (absl::Status status = RequireAbsentOrEmpty(store); !status.ok()) return status;
@@ -287,9 +314,7 @@ absl::StatusOr<View> RestoreStore(const std::string& directory, const std::strin
     if (!copied.ok()) break;
     bytes += file.bytes;
   }
-  if (copied.ok() && rename(part.c_str(), store.c_str()) != 0) {
-    copied = FileError("cannot rename", part);
-  }
+  if (copied.ok()) copied = Publish(part, store);
   if (!copied.ok()) {
     fs::remove_all(part, error);
     return copied;
@@ -308,6 +333,36 @@ absl::StatusOr<View> DeleteRecording(ReadStub& read, const std::string& recordin
   View view;
   view.table.columns = {{"deleted"}};
   view.table.rows.push_back({request.name()});
+  return view;
+}
+
+absl::StatusOr<View> DeletedRecordings(ReadStub& read, const CommandLine& line) {
+  View view;
+  view.table.columns = {{"recording"}, {"state"}, {"deleted"}, {"removed_for_good"}, {"command"}};
+  const size_t limit = static_cast<size_t>(line.limit > 0 ? line.limit : kDefaultRows);
+  const auto time = [](const google::protobuf::Timestamp& timestamp) {
+    return absl::FormatTime("%Y-%m-%dT%H:%M:%SZ", absl::FromUnixSeconds(timestamp.seconds()),
+                            absl::UTCTimeZone());
+  };
+  read::v1::ListDeletedRecordingsRequest request;
+  read::v1::ListDeletedRecordingsResponse page;
+  do {
+    request.set_page_size(
+        static_cast<int32_t>(std::min<size_t>(kMaxPage, limit - view.table.rows.size())));
+    request.set_page_token(page.next_page_token());
+    grpc::ClientContext context;
+    rpc::SetDeadline(context, kCallDeadline);
+    absl::Status status = rpc::FromGrpcStatus(read.ListDeletedRecordings(&context, request, &page));
+    if (!status.ok()) return status;
+    for (const read::v1::DeletedRecording& deleted : page.recordings()) {
+      const trace::v1::Recording& recording = deleted.recording();
+      view.table.rows.push_back({std::string(absl::StripPrefix(recording.name(), "recordings/")),
+                                 StateWord(recording.state()), time(deleted.delete_time()),
+                                 time(deleted.purge_time()),
+                                 absl::StrJoin(recording.command(), " ")});
+    }
+  } while (!page.next_page_token().empty() && view.table.rows.size() < limit);
+  if (view.table.rows.empty()) view.footnote = "nothing that can be brought back";
   return view;
 }
 

@@ -1,6 +1,6 @@
-// `flightrec fsck`, `backup`, `restore`, `delete` and `undelete`: what is done with a store as a
-// whole, or with a recording in it. All but restore ask the process that owns the store, over gRPC.
-// Single-threaded.
+// `flightrec fsck`, `backup`, `restore`, `delete`, `undelete` and `recordings --deleted`: what is
+// done with a store as a whole, or with a recording in it. All but restore ask the process that
+// owns the store, over gRPC. Single-threaded.
 
 #ifndef SERVICES_FLIGHTREC_STORE_COMMAND_H_
 #define SERVICES_FLIGHTREC_STORE_COMMAND_H_
@@ -31,6 +31,8 @@ absl::StatusOr<View> RestoreStore(const std::string& directory, const std::strin
 
 absl::StatusOr<View> DeleteRecording(ReadStub& read, const std::string& recording);
 absl::StatusOr<View> UndeleteRecording(ReadStub& read, const std::string& recording);
+// Those that can be brought back, newest first.
+absl::StatusOr<View> DeletedRecordings(ReadStub& read, const CommandLine& line);
 
 }  // namespace flightrec::cli
 

@@ -20,6 +20,8 @@ namespace {
 constexpr absl::Duration kViewDeadline = absl::Minutes(10);
 constexpr int kDefaultRows = 40;
 constexpr int kMaxPage = 1000;
+// Longer than a tracer keeps what it has; see kReceivedTimeStep of the backend.
+constexpr absl::Duration kSilence = absl::Minutes(1);
 
 Nanoseconds Ns(uint64_t value) { return Nanoseconds{value}; }
 
@@ -30,9 +32,20 @@ absl::Time TimeOf(const google::protobuf::Timestamp& timestamp) {
   return absl::FromUnixSeconds(timestamp.seconds()) + absl::Nanoseconds(timestamp.nanos());
 }
 
-std::string StateWord(trace::v1::RecordingState state) {
-  std::string word = trace::v1::RecordingState_Name(state);
-  return absl::StartsWith(word, "RECORDING_STATE_") ? word.substr(16) : word;
+// For people: that nothing has come of a recording in progress for a while.
+std::string StateOf(const trace::v1::Recording& recording, bool for_people) {
+  std::string word = StateWord(recording.state());
+  if (!for_people || recording.state() >= trace::v1::RECORDING_STATE_SEALED ||
+      !recording.has_last_received_time()) {
+    return word;
+  }
+  const absl::Duration silent = absl::Now() - TimeOf(recording.last_received_time());
+  if (silent < kSilence) return word;
+  return absl::StrCat(word, ", silent for ", absl::FormatDuration(absl::Trunc(silent, kSilence)));
+}
+
+std::string UtcTime(const google::protobuf::Timestamp& timestamp) {
+  return absl::FormatTime("%Y-%m-%dT%H:%M:%SZ", TimeOf(timestamp), absl::UTCTimeZone());
 }
 
 std::string OutcomeWords(const trace::v1::Process& process) {
@@ -45,7 +58,7 @@ std::string OutcomeWords(const trace::v1::Process& process) {
 
 std::string OverviewHeading(const query::v1::OverviewResponse& overview) {
   std::string text = absl::StrCat("recording ", Id(overview.recording().name()), "  ",
-                                  StateWord(overview.recording().state()), "  ",
+                                  StateOf(overview.recording(), true), "  ",
                                   absl::StrJoin(overview.recording().command(), " "), "\n");
   for (const trace::v1::Process& process : overview.processes()) {
     absl::StrAppend(&text, "process ", process.pid(), "  ", process.executable(), "  ",
@@ -100,6 +113,11 @@ Cell ToCell(const query::v1::SqlValue& value) {
 }
 
 }  // namespace
+
+std::string StateWord(trace::v1::RecordingState state) {
+  std::string word = trace::v1::RecordingState_Name(state);
+  return absl::StartsWith(word, "RECORDING_STATE_") ? word.substr(16) : word;
+}
 
 std::string RecordingName(const std::string& recording) {
   return absl::StartsWith(recording, "recordings/") ? recording
@@ -264,7 +282,9 @@ absl::StatusOr<View> Sql(QueryStub& query, const CommandLine& line) {
 
 absl::StatusOr<View> Recordings(QueryStub& query, const CommandLine& line) {
   View view;
+  const bool for_people = line.output == OutputFormat::kTable;
   view.table.columns = {{"recording"}, {"state"}, {"started"}, {"calls"}, {"lost"}, {"command"}};
+  if (!for_people) view.table.columns.push_back({"last_received"});
   const int limit = line.limit > 0 ? line.limit : kDefaultRows;
   query::v1::ListRecordingsRequest request;
   query::v1::ListRecordingsResponse page;
@@ -277,13 +297,15 @@ absl::StatusOr<View> Recordings(QueryStub& query, const CommandLine& line) {
     grpc::Status asked = query.ListRecordings(&context, request, &page);
     if (!asked.ok()) return rpc::FromGrpcStatus(asked);
     for (const trace::v1::Recording& recording : page.recordings()) {
-      view.table.rows.push_back(
-          {Id(recording.name()), StateWord(recording.state()),
-           absl::FormatTime("%Y-%m-%dT%H:%M:%SZ", TimeOf(recording.start_time()),
-                            absl::UTCTimeZone()),
-           static_cast<uint64_t>(recording.completeness().calls_recorded()),
-           static_cast<uint64_t>(recording.completeness().calls_lost()),
-           absl::StrJoin(recording.command(), " ")});
+      view.table.rows.push_back({Id(recording.name()), StateOf(recording, for_people),
+                                 UtcTime(recording.start_time()),
+                                 static_cast<uint64_t>(recording.completeness().calls_recorded()),
+                                 static_cast<uint64_t>(recording.completeness().calls_lost()),
+                                 absl::StrJoin(recording.command(), " ")});
+      if (for_people) continue;
+      view.table.rows.back().push_back(recording.has_last_received_time()
+                                           ? Cell(UtcTime(recording.last_received_time()))
+                                           : Cell());
     }
   } while (!page.next_page_token().empty() && static_cast<int>(view.table.rows.size()) < limit);
   if (view.table.rows.empty()) view.footnote = "nothing recorded yet: flightrec run -- PROGRAM";

@@ -26,6 +26,9 @@ struct View {
 // "@latest" or "01J..." as a resource name.
 std::string RecordingName(const std::string& recording);
 
+// RECORDING_STATE_SEALED is "SEALED".
+std::string StateWord(trace::v1::RecordingState state);
+
 absl::StatusOr<View> Report(QueryStub& query, const CommandLine& line);
 absl::StatusOr<View> Tree(QueryStub& query, const CommandLine& line);
 absl::StatusOr<View> Sql(QueryStub& query, const CommandLine& line);

@@ -90,3 +90,43 @@ def test_recording_is_deleted_and_brought_back__then_it_answers_as_before(flight
     assert names(flightrec) == [recording]
     assert calls(flightrec) == before
     assert flightrec("undelete", recording).returncode == 1
+
+
+def test_recording_is_deleted__then_it_is_listed_among_those_until_it_is_brought_back(flightrec, recording):
+    assert rows(flightrec("recordings", "--deleted", "--output=json")) == []
+    assert flightrec("delete", recording).returncode == 0
+    (deleted,) = rows(flightrec("recordings", "--deleted", "--output=json"))
+    assert deleted["recording"] == recording and "leaf_loop" in deleted["command"]
+    assert deleted["deleted"] < deleted["removed_for_good"]
+    assert flightrec("undelete", recording).returncode == 0
+    assert rows(flightrec("recordings", "--deleted", "--output=json")) == []
+
+
+def test_recording_is_sealed__then_its_last_received_time_is_shown_to_programs(flightrec, recording):
+    (row,) = rows(flightrec("recordings", "--output=json"))
+    assert row["last_received"] >= row["started"]
+    assert "silent" not in flightrec("recordings").stdout
+
+
+def test_directories_are_named_with_a_slash__then_backup_and_restore_do_as_without(flightrec, recording, tmp_path):
+    backed_up = flightrec("backup", "copy/")
+    assert backed_up.returncode == 0, backed_up.stderr
+    restored = flightrec("restore", "copy/", store="restored/")
+    assert restored.returncode == 0, restored.stderr
+    assert names(flightrec, store="restored") == [recording]
+    assert not list(tmp_path.glob("**/*.part"))
+
+
+def test_backup_and_restore_end__then_their_files_and_names_are_on_disk(flightrec, repository, recording, tmp_path):
+    for arguments, made in ((["backup", "copy"], "copy"), (["restore", "copy", "--store=restored"], "restored")):
+        trace = tmp_path / "trace"
+        command = [repository / "bazel-bin/services/flightrec/flightrec", *arguments]
+        if arguments[0] == "backup":
+            command.append(f"--store={tmp_path / 'store'}")
+        subprocess.run(["strace", "-f", "-y", "-o", trace, "-e", "trace=fsync,rename", *command], cwd=tmp_path, check=True,
+                       stdout=subprocess.DEVNULL, timeout=SECONDS)
+        # Its files, its own list of them, its name where it is.
+        calls_made = [line.split(maxsplit=1)[1] for line in trace.read_text().splitlines()]
+        renamed = next(i for i, call in enumerate(calls_made) if call.startswith(f'rename("{made}.part"'))
+        assert any(call.startswith("fsync(") and f"/{made}.part>" in call for call in calls_made[:renamed])
+        assert any(call.startswith("fsync(") and f"<{tmp_path}>" in call for call in calls_made[renamed:])

@@ -26,6 +26,8 @@ const char* RefusalReasonName(RefusalReason reason) {
       return "RECORDING_SEALED";
     case RefusalReason::kRecordingDeleted:
       return "RECORDING_DELETED";
+    case RefusalReason::kTooManyRecordings:
+      return "TOO_MANY_RECORDINGS";
     case RefusalReason::kCount:
       break;
   }

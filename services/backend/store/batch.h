@@ -60,6 +60,7 @@ enum class RefusalReason {
   kRecordingUnknown,
   kRecordingSealed,
   kRecordingDeleted,
+  kTooManyRecordings,
   kCount,
 };
 const char* RefusalReasonName(RefusalReason reason);

@@ -18,8 +18,9 @@ std::string MakeStoreDirectory() {
   return mkdtemp(directory.data());
 }
 
-BlockingStore::BlockingStore(const std::string& directory, const DatabaseOptions& options)
-    : store_(Store::Open(directory, clock::RealClock(), registry_, options).value()) {}
+BlockingStore::BlockingStore(const std::string& directory, const DatabaseOptions& options,
+                             clock::Clock& clock)
+    : store_(Store::Open(directory, clock, registry_, options).value()) {}
 
 absl::StatusOr<std::unique_ptr<BlockingStore>> BlockingStore::Open(const std::string& directory,
                                                                    const DatabaseOptions& options) {

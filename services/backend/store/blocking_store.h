@@ -13,6 +13,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "common/clock/clock.h"
 #include "common/ids/ulid.h"
 #include "common/metrics/registry.h"
 #include "services/backend/store/batch.h"
@@ -26,8 +27,9 @@ std::string MakeStoreDirectory();
 
 class BlockingStore {
  public:
-  // Aborts the test program when the store cannot be opened.
-  explicit BlockingStore(const std::string& directory, const DatabaseOptions& options = {});
+  // Aborts the test program when the store cannot be opened. `clock` outlives it.
+  explicit BlockingStore(const std::string& directory, const DatabaseOptions& options = {},
+                         clock::Clock& clock = clock::RealClock());
   static absl::StatusOr<std::unique_ptr<BlockingStore>> Open(const std::string& directory,
                                                              const DatabaseOptions& options = {});
 

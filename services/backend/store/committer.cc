@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "absl/time/time.h"
+#include "services/backend/store/keys.h"
 
 namespace flightrec::backend {
 namespace {
@@ -18,7 +19,7 @@ size_t BytesOf(const Batch& batch) {
 }  // namespace
 
 Committer::Committer(Database& database, CommitWatch& watch, clock::Clock& clock,
-                     metrics::Registry& registry)
+                     metrics::Registry& registry, uint64_t max_recordings)
     : database_(database),
       watch_(watch),
       clock_(clock),
@@ -33,7 +34,7 @@ Committer::Committer(Database& database, CommitWatch& watch, clock::Clock& clock
                                             "Chunks that were stored before.")),
       commit_seconds_(registry.AddHistogram("flightrec_backend_commit_seconds",
                                             "Time of one synced write.", metrics::LatencyBounds())),
-      stager_(database),
+      stager_(database, clock, max_recordings),
       thread_([this] { Run(); }) {}
 
 Committer::~Committer() {
@@ -91,8 +92,28 @@ absl::Status Committer::Recover() {
   absl::Status recovered = database_.Recover();
   // The log may have given back the write that failed: nothing that was known before counts.
   stager_.Clear(false);
-  if (!recovered.ok()) failed_commits_.Add();
+  if (!recovered.ok()) {
+    failed_commits_.Add();
+    return recovered;
+  }
+  AnnounceRecovered();
   return recovered;
+}
+
+void Committer::AnnounceRecovered() {
+  CommittedPositions found;
+  for (const auto& [key, position] : std::exchange(unsure_, {})) {
+    uint64_t& last = found[key];
+    // A position that cannot be read now is announced with the recording's next commit.
+    database_
+        .ScanBackwards(Family::kChunks, key, PrefixEnd(key),
+                       [&last](absl::string_view chunk_key, absl::string_view) {
+                         last = LastIdOfKey(chunk_key);
+                         return false;
+                       })
+        .IgnoreError();
+  }
+  if (!found.empty()) watch_.Notify(found);
 }
 
 void Committer::CommitGroup(std::vector<Request> group) {
@@ -118,6 +139,8 @@ void Committer::CommitGroup(std::vector<Request> group) {
     chunk_bytes_.Add(stager_.totals().chunk_bytes);
     duplicate_chunks_.Add(stager_.totals().duplicate_chunks);
     watch_.Notify(stager_.positions());
+  } else {
+    unsure_ = stager_.positions();
   }
   stager_.Clear(written.ok());
   for (const Completion& complete : completions) complete(written);

@@ -42,7 +42,7 @@ class Committer {
  public:
   // All outlive the committer.
   Committer(Database& database, CommitWatch& watch, clock::Clock& clock,
-            metrics::Registry& registry);
+            metrics::Registry& registry, uint64_t max_recordings);
   // Commits what was handed in before.
   ~Committer();
   Committer(const Committer&) = delete;
@@ -78,6 +78,8 @@ class Committer {
   // After a failed write, before anything is staged: positions and sequences are read from what the
   // database holds.
   absl::Status Recover();
+  // What the log gave back of the write that failed is news like any other.
+  void AnnounceRecovered();
   Completion Stage(OpenRequest& request);
   Completion Stage(BatchRequest& request);
   Completion Stage(ChangeRequest& request);
@@ -93,6 +95,8 @@ class Committer {
   metrics::Counter& duplicate_chunks_;
   metrics::Histogram& commit_seconds_;
   Stager stager_;
+  // Of the write that failed: it may be in the log.
+  CommittedPositions unsure_;
 
   absl::Mutex mutex_;
   std::deque<Request> queue_ ABSL_GUARDED_BY(mutex_);

@@ -122,6 +122,11 @@ void FaultyFileSystem::CutPower() {
   power_is_cut_ = true;
 }
 
+void FaultyFileSystem::IgnoreSyncs() {
+  absl::MutexLock lock(&mutex_);
+  ignore_syncs_ = true;
+}
+
 bool FaultyFileSystem::power_is_cut() const {
   absl::MutexLock lock(&mutex_);
   return power_is_cut_;
@@ -136,9 +141,17 @@ IOStatus FaultyFileSystem::Step(const std::string& path, absl::string_view opera
                                 const std::function<IOStatus()>& run) {
   const std::string step = absl::StrCat(FileOf(path), ".", operation);
   IOStatus status = hook_(absl::StrCat(step, ".before"));
-  // Closing costs no write.
-  if (power_is_cut() && operation != "close") return IOStatus::IOError("the power is cut");
+  {
+    absl::MutexLock lock(&mutex_);
+    // Closing costs no write.
+    if (power_is_cut_ && operation != "close") return IOStatus::IOError("the power is cut");
+    ++operations_;
+  }
   if (status.ok()) status = run();
+  {
+    absl::MutexLock lock(&mutex_);
+    --operations_;
+  }
   hook_(absl::StrCat(step, ".after")).PermitUncheckedError();
   return status;
 }
@@ -150,19 +163,21 @@ void FaultyFileSystem::Appended(const std::string& path, uint64_t bytes) {
 
 void FaultyFileSystem::Synced(const std::string& path) {
   absl::MutexLock lock(&mutex_);
+  if (ignore_syncs_) return;
   Growth& file = files_[path];
   file.synced_bytes = file.bytes;
 }
 
 void FaultyFileSystem::DirectorySynced() {
   absl::MutexLock lock(&mutex_);
+  if (ignore_syncs_) return;
   for (auto& [path, file] : files_) file.named = true;
   renames_.clear();
   deleted_.clear();
 }
 
 void FaultyFileSystem::LoseUnsynced(Tail tail, std::mt19937& random) {
-  absl::MutexLock lock(&mutex_);
+  absl::MutexLock lock(&mutex_, absl::Condition(this, &FaultyFileSystem::Idle));
   for (const auto& [path, bytes] : deleted_) Write(path, bytes);
   for (auto rename = renames_.rbegin(); rename != renames_.rend(); ++rename) {
     std::filesystem::rename(rename->to, rename->from);

@@ -39,7 +39,10 @@ class FaultyFileSystem : public rocksdb::FileSystemWrapper {
   // From now on every write fails, and nothing that was not synced counts.
   void CutPower();
   bool power_is_cut() const;
-  // When the store is closed: takes away what was not synced. Of the end of a file that was being
+  // From now on what is synced counts as little as what is not: a disk that lies.
+  void IgnoreSyncs();
+  // When the store is closed, or its power cut and its process about to end: takes away what was
+  // not synced, after writes under way. Of the end of a file that was being
   // appended to, some may have arrived: a part (kept), or with other bytes (torn), as `random`
   // says.
   enum class Tail { kLost, kKept, kTorn };
@@ -84,8 +87,13 @@ class FaultyFileSystem : public rocksdb::FileSystemWrapper {
   };
 
   const Hook hook_;
+  bool Idle() const ABSL_SHARED_LOCKS_REQUIRED(mutex_) { return operations_ == 0; }
+
   mutable absl::Mutex mutex_;
   bool power_is_cut_ ABSL_GUARDED_BY(mutex_) = false;
+  bool ignore_syncs_ ABSL_GUARDED_BY(mutex_) = false;
+  // Under way, between their steps.
+  int operations_ ABSL_GUARDED_BY(mutex_) = 0;
   std::map<std::string, Growth> files_ ABSL_GUARDED_BY(mutex_);
   std::vector<Rename> renames_ ABSL_GUARDED_BY(mutex_);
   // Path and bytes of what was deleted since the directory was synced.

@@ -45,15 +45,37 @@ bool IntegrityScan::Step() {
     if (family != Family::kChunks && family != Family::kChunkIndex) CheckEntries(key, family);
   }
   CheckChunks(key);
+  ReportFound();
   return !ended_;
 }
 
 void IntegrityScan::Begin() {
   begun_ = true;
   for (Family family : kRecordingFamilies) FindRecordings(family);
-  absl::Status scanned = database_.Scan(Family::kProducers, "", kLastKey,
-                                        [](absl::string_view, absl::string_view) { return true; });
-  if (!scanned.ok()) Add("", 0, Family::kProducers, scanned.message());
+  Visit(Family::kProducers, "", kLastKey, "", [](absl::string_view, absl::string_view) {});
+  ReportFound();
+}
+
+void IntegrityScan::Visit(
+    Family family, std::string begin, absl::string_view end, absl::string_view key,
+    const std::function<void(absl::string_view key, absl::string_view value)>& visit) {
+  while (true) {
+    std::string next;
+    size_t visited = 0;
+    absl::Status scanned = database_.Scan(
+        family, begin, end, [&](absl::string_view entry_key, absl::string_view value) {
+          if (visited++ == kIntegrityPiece) {
+            next = std::string(entry_key);
+            return false;
+          }
+          visit(entry_key, value);
+          return true;
+        });
+    if (!scanned.ok()) Add(key, 0, family, scanned.message());
+    ReportFound();
+    if (ended_ || next.empty()) return;
+    begin = std::move(next);
+  }
 }
 
 void IntegrityScan::FindRecordings(Family family) {
@@ -80,32 +102,25 @@ void IntegrityScan::FindRecordings(Family family) {
 }
 
 void IntegrityScan::CheckEntries(const std::string& key, Family family) {
-  absl::Status scanned = database_.Scan(family, key, PrefixEnd(key),
-                                        [&](absl::string_view entry, absl::string_view value) {
-                                          if (!Parses(family, value))
-                                            Add(entry, 0, family, "an entry that does not parse");
-                                          return !ended_;
-                                        });
-  if (!scanned.ok()) Add(key, 0, family, scanned.message());
+  Visit(family, key, PrefixEnd(key), key, [&](absl::string_view entry, absl::string_view value) {
+    if (!Parses(family, value)) Add(entry, 0, family, "an entry that does not parse");
+  });
 }
 
 void IntegrityScan::ReadIndex(const std::string& key, std::map<uint64_t, IndexedChunk>& index) {
   const std::string tenant(TenantOfKey(key));
-  absl::Status scanned = database_.Scan(
-      Family::kChunkIndex, key, PrefixEnd(key),
-      [&](absl::string_view index_key, absl::string_view value) {
-        absl::StatusOr<IndexEntry> entry = DecodeIndexEntry(value);
-        if (!entry.ok()) {
-          Add(key, 0, Family::kChunkIndex, entry.status().message());
-        } else if (!index
-                        .emplace(entry->position,
-                                 IndexedChunk{IdentityOfKey(tenant, index_key), *entry})
-                        .second) {
-          Add(key, entry->position, Family::kChunkIndex, "two chunks at one position");
-        }
-        return !ended_;
-      });
-  if (!scanned.ok()) Add(key, 0, Family::kChunkIndex, scanned.message());
+  Visit(Family::kChunkIndex, key, PrefixEnd(key), key,
+        [&](absl::string_view index_key, absl::string_view value) {
+          absl::StatusOr<IndexEntry> entry = DecodeIndexEntry(value);
+          if (!entry.ok()) {
+            Add(key, 0, Family::kChunkIndex, entry.status().message());
+          } else if (!index
+                          .emplace(entry->position,
+                                   IndexedChunk{IdentityOfKey(tenant, index_key), *entry})
+                          .second) {
+            Add(key, entry->position, Family::kChunkIndex, "two chunks at one position");
+          }
+        });
 }
 
 void IntegrityScan::CheckChunks(const std::string& key) {
@@ -121,6 +136,7 @@ void IntegrityScan::CheckChunks(const std::string& key) {
   for (uint64_t position = 1; position <= last && !ended_; ++position) {
     const auto indexed = index.find(position);
     CheckChunk(key, position, indexed == index.end() ? nullptr : &indexed->second);
+    ReportFound();
   }
 }
 
@@ -171,7 +187,14 @@ void IntegrityScan::Add(absl::string_view key, uint64_t position, Family family,
   damage.family = FamilyName(family);
   damage.problem = std::string(problem);
   ++totals_.damages;
-  if (!report_(damage)) ended_ = true;
+  found_.push_back(std::move(damage));
+}
+
+void IntegrityScan::ReportFound() {
+  for (const StoreDamage& damage : found_) {
+    if (!ended_ && !report_(damage)) ended_ = true;
+  }
+  found_.clear();
 }
 
 }  // namespace flightrec::backend

@@ -1,15 +1,18 @@
 // Reads everything in a store and says what cannot be given out as it was written.
 //
 // Not thread-safe; one scan at a time per object. Reads in pieces beside writes and deletions: what
-// is written while it runs may be left out. Does not repair.
+// is written while it runs may be left out. Reports between two pieces, so that who takes long to
+// hear of a damage keeps nothing of the database waiting. Does not repair.
 #ifndef SERVICES_BACKEND_STORE_INTEGRITY_H_
 #define SERVICES_BACKEND_STORE_INTEGRITY_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <map>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
@@ -30,6 +33,9 @@ struct StoreDamage {
   std::string problem;
 };
 
+// Entries of one piece.
+inline constexpr size_t kIntegrityPiece = 10000;
+
 struct IntegrityTotals {
   uint64_t recordings = 0;
   uint64_t chunks = 0;
@@ -39,7 +45,7 @@ struct IntegrityTotals {
 
 class IntegrityScan {
  public:
-  // Returns false to end the scan.
+  // Returns false to end the scan. May block.
   using Report = std::function<bool(const StoreDamage& damage)>;
 
   // `database` outlives the scan.
@@ -59,6 +65,10 @@ class IntegrityScan {
 
   void Begin();
   void FindRecordings(Family family);
+  // Visits the entries from `begin` to `end` and reports what they add, piece by piece; an error is
+  // a damage of the recording with `key`.
+  void Visit(Family family, std::string begin, absl::string_view end, absl::string_view key,
+             const std::function<void(absl::string_view key, absl::string_view value)>& visit);
   void CheckEntries(const std::string& key, Family family);
   void CheckChunks(const std::string& key);
   void ReadIndex(const std::string& key, std::map<uint64_t, IndexedChunk>& index);
@@ -66,12 +76,15 @@ class IntegrityScan {
   // Deleted while the scan was at it.
   bool IsGone(const std::string& key) const;
   void Add(absl::string_view key, uint64_t position, Family family, absl::string_view problem);
+  void ReportFound();
 
   const Database& database_;
   const Report report_;
   IntegrityTotals totals_;
   bool begun_ = false;
   bool ended_ = false;
+  // Not reported yet.
+  std::vector<StoreDamage> found_;
   // Keys of recordings that are still to be checked.
   std::set<std::string> keys_;
 };

@@ -13,10 +13,8 @@ namespace {
 
 constexpr size_t kProducerEntryBytes = 16;
 
-trace::v1::RecordingState StateOf(const trace::v1::Recording& recording) {
-  return recording.state();
-}
-trace::v1::RecordingState StateOf(const TrashEntry& trashed) { return trashed.recording.state(); }
+const trace::v1::Recording& RecordingOf(const trace::v1::Recording& recording) { return recording; }
+const trace::v1::Recording& RecordingOf(const TrashEntry& trashed) { return trashed.recording; }
 
 }  // namespace
 
@@ -31,7 +29,11 @@ absl::Status Ledger::ReadState(Family family, const std::string& recording_key,
     return absl::DataLossError("store: a recording's entry does not parse");
   }
   entry.known = true;
-  entry.state = StateOf(stored);
+  const trace::v1::Recording& recording = RecordingOf(stored);
+  entry.state = recording.state();
+  if (recording.has_last_received_time()) {
+    entry.last_received = absl::FromUnixSeconds(recording.last_received_time().seconds());
+  }
   return absl::OkStatus();
 }
 
@@ -89,6 +91,25 @@ absl::StatusOr<RecordingEntry> Ledger::ReadRecording(const std::string& recordin
   return entry;
 }
 
+absl::StatusOr<uint64_t> Ledger::CountRecordings() {
+  if (recording_count_.has_value()) return *recording_count_;
+  uint64_t count = 0;
+  for (const Family family : {Family::kRecordings, Family::kTrash}) {
+    absl::Status scanned =
+        database_.Scan(family, "", kLastKey, [&count](absl::string_view, absl::string_view) {
+          ++count;
+          return true;
+        });
+    if (!scanned.ok()) return scanned;
+  }
+  recording_count_ = count;
+  return count;
+}
+
+void Ledger::AddRecordings(int64_t count) {
+  if (recording_count_.has_value()) *recording_count_ += static_cast<uint64_t>(count);
+}
+
 void Ledger::Trim() {
   if (producers_.size() > kMaxLedgerEntries) producers_.clear();
   if (recordings_.size() > kMaxLedgerEntries) recordings_.clear();
@@ -97,6 +118,7 @@ void Ledger::Trim() {
 void Ledger::Forget() {
   producers_.clear();
   recordings_.clear();
+  recording_count_.reset();
 }
 
 }  // namespace flightrec::backend

@@ -7,11 +7,13 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "absl/container/node_hash_map.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "flightrec/trace/v1/trace.pb.h"
 #include "services/backend/store/database.h"
 
@@ -37,6 +39,8 @@ struct RecordingEntry {
   trace::v1::RecordingState state = trace::v1::RECORDING_STATE_UNSPECIFIED;
   // Of the last chunk; 0: none.
   uint64_t last_position = 0;
+  // What the stored recording says.
+  absl::Time last_received = absl::InfinitePast();
 };
 
 class Ledger {
@@ -46,6 +50,11 @@ class Ledger {
   // Keys as in keys.h. The pointers hold until Trim or Forget.
   absl::StatusOr<ProducerEntry*> Producer(const std::string& producer_key);
   absl::StatusOr<RecordingEntry*> Recording(const std::string& recording_key);
+
+  // How many there are, those in the trash included. Counts them on first use.
+  absl::StatusOr<uint64_t> CountRecordings();
+  // After CountRecordings, of what is staged; nothing before it.
+  void AddRecordings(int64_t count);
 
   // Between commits.
   void Trim();
@@ -62,6 +71,7 @@ class Ledger {
   const Database& database_;
   absl::node_hash_map<std::string, ProducerEntry> producers_;
   absl::node_hash_map<std::string, RecordingEntry> recordings_;
+  std::optional<uint64_t> recording_count_;
 };
 
 }  // namespace flightrec::backend

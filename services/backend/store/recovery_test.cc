@@ -3,33 +3,51 @@
 #include <gtest/gtest.h>
 #include <rocksdb/env.h>
 
+#include <atomic>
 #include <cerrno>
 #include <cstring>
 #include <memory>
+#include <mutex>
+#include <random>
 #include <set>
 #include <string>
+#include <thread>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/strings/string_view.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/synchronization/notification.h"
+#include "absl/time/time.h"
 #include "services/backend/store/blocking_store.h"
+#include "services/backend/store/commit_watch.h"
+#include "services/backend/store/database.h"
 #include "services/backend/store/faulty_file_system.h"
 #include "services/backend/store/integrity.h"
+#include "services/backend/store/keys.h"
 #include "services/backend/store/test_workload.h"
 
 namespace flightrec::backend {
 namespace {
+
+constexpr absl::Duration kSlowAppend = absl::Milliseconds(300);
+// Of a table that takes many appends.
+constexpr uint64_t kEntries = 12;
+constexpr size_t kEntryBytes = size_t{1} << 20;
+constexpr absl::Duration kWakeLimit = absl::Seconds(30);
 
 class Recovery : public ::testing::Test {
  protected:
   Recovery()
       : env_(rocksdb::NewCompositeEnv(std::make_shared<FaultyFileSystem>(
             [this](absl::string_view step) { return TakeFault(step); }))) {
+    store_ = std::make_unique<BlockingStore>(MakeStoreDirectory(), options());
+    EXPECT_TRUE(store_->OpenProducer().ok());
+  }
+
+  DatabaseOptions options() const {
     DatabaseOptions options = SmallFiles();
     options.env = env_.get();
-    store_ = std::make_unique<BlockingStore>(MakeStoreDirectory(), options);
-    EXPECT_TRUE(store_->OpenProducer().ok());
+    return options;
   }
 
   void FailOnce(const std::string& step) {
@@ -86,6 +104,10 @@ class Recovery : public ::testing::Test {
   }
 
   rocksdb::IOStatus TakeFault(absl::string_view step) {
+    if (slow_ && step == "table.append.before") {
+      std::call_once(appended_, [this] { appending_.Notify(); });
+      not_slow_.WaitForNotificationWithTimeout(kSlowAppend);
+    }
     absl::MutexLock lock(&mutex_);
     if (faults_.erase(std::string(step)) == 0) return rocksdb::IOStatus::OK();
     return rocksdb::IOStatus::IOError(std::strerror(EIO));
@@ -93,6 +115,11 @@ class Recovery : public ::testing::Test {
 
   absl::Mutex mutex_;
   std::set<std::string> faults_ ABSL_GUARDED_BY(mutex_);
+  // A disk on which every append to a table takes kSlowAppend, until not_slow_.
+  std::atomic<bool> slow_ = false;
+  std::once_flag appended_;
+  absl::Notification appending_;
+  absl::Notification not_slow_;
   std::unique_ptr<rocksdb::Env> env_;
   std::unique_ptr<BlockingStore> store_;
 };
@@ -133,6 +160,72 @@ TEST_F(Recovery, opening_again_fails_once__then_ingest_goes_on_without_a_restart
   ASSERT_TRUE(faults_are_over());
   ASSERT_EQ(CommitWorkload(*store_, 5, 20), 20u);
   ExpectWhole(20);
+}
+
+TEST_F(Recovery, log_gives_back_group_that_failed__then_who_follows_the_recording_hears_of_it) {
+  ASSERT_EQ(CommitWorkload(*store_, 1, 3), 3u);
+  CommitWatch& watch = store_->store().watch();
+  const uint64_t follower = watch.Follow(RecordingKey(kDefaultTenant, WorkloadRecording(1)));
+  CommitAsOneGroup(4, "wal.sync.before");
+  // Of batch 4, which was acknowledged.
+  EXPECT_EQ(watch.LastPosition(follower), 4u);
+  absl::Notification called;
+  ASSERT_EQ(watch.WaitForNews(follower, [&called] { called.Notify(); }),
+            CommitWatch::Wait::kWaiting);
+  ASSERT_TRUE(store_->OpenProducer().ok());
+  ASSERT_TRUE(called.WaitForNotificationWithTimeout(kWakeLimit));
+  EXPECT_EQ(watch.LastPosition(follower), 6u);
+  watch.Unfollow(follower);
+}
+
+TEST_F(Recovery, reader_of_a_check_is_slow__then_the_database_is_opened_again_meanwhile) {
+  const std::unique_ptr<Database> database =
+      Database::Open(MakeStoreDirectory(), options()).value();
+  rocksdb::WriteBatch damaged;
+  damaged.Put(database->family(Family::kThreads),
+              ThreadKey(kDefaultTenant, WorkloadRecording(1), 1, 2), "\xff");
+  ASSERT_EQ(database->WriteSynced(damaged), absl::OkStatus());
+  int reports = 0;
+  // Needs the database to itself while the report is not taken.
+  IntegrityScan scan(*database, [&](const StoreDamage&) {
+    ++reports;
+    FailOnce("wal.sync.before");
+    rocksdb::WriteBatch failing;
+    failing.Put(database->family(Family::kDefault), "key", "");
+    EXPECT_FALSE(database->WriteSynced(failing).ok());
+    EXPECT_EQ(database->Recover(), absl::OkStatus());
+    return true;
+  });
+  while (scan.Step()) {
+  }
+  EXPECT_EQ(reports, 1);
+}
+
+TEST_F(Recovery, compaction_is_under_way__then_it_is_ended_and_writes_go_on) {
+  const std::unique_ptr<Database> database =
+      Database::Open(MakeStoreDirectory(), options()).value();
+  std::mt19937_64 random(3);
+  for (uint64_t i = 0; i < kEntries; ++i) {
+    std::string noise(kEntryBytes, '\0');
+    for (char& byte : noise) byte = static_cast<char>(random());
+    ASSERT_EQ(database->Put(Family::kFunctions, std::to_string(i), noise), absl::OkStatus());
+  }
+  ASSERT_EQ(database->Reclaim(Family::kFunctions), absl::OkStatus());
+  ASSERT_EQ(database->Put(Family::kFunctions, "another", ""), absl::OkStatus());
+  slow_ = true;
+  absl::Status compacted;
+  std::thread compaction([&] { compacted = database->Reclaim(Family::kFunctions); });
+  appending_.WaitForNotification();
+  FailOnce("wal.sync.before");
+  rocksdb::WriteBatch failing;
+  failing.Put(database->family(Family::kDefault), "key", "");
+  EXPECT_FALSE(database->WriteSynced(failing).ok());
+  EXPECT_EQ(database->Recover(), absl::OkStatus());
+  not_slow_.Notify();
+  compaction.join();
+  EXPECT_EQ(compacted.code(), absl::StatusCode::kUnavailable) << compacted;
+  slow_ = false;
+  EXPECT_EQ(database->Reclaim(Family::kFunctions), absl::OkStatus());
 }
 
 }  // namespace

@@ -20,9 +20,11 @@ std::string KeyAt(const std::string& recording_key, uint64_t position) {
 
 }  // namespace
 
-RollupWorker::RollupWorker(Database& database, CommitWatch& watch, metrics::Registry& registry)
+RollupWorker::RollupWorker(Database& database, CommitWatch& watch, metrics::Registry& registry,
+                           size_t max_pending)
     : database_(database),
       watch_(watch),
+      max_pending_(max_pending),
       rollups_(registry.AddCounter("flightrec_backend_rollups_total", "Rollups of chunks made.")),
       unreadable_(registry.AddCounter("flightrec_backend_rollups_unreadable_total",
                                       "Chunks that do not decode.")),
@@ -54,8 +56,8 @@ void RollupWorker::WaitUntilIdle() {
 }
 
 void RollupWorker::AddPending(const std::string& recording_key) {
-  if (pending_.size() == kMaxPendingRecordings) {
-    look_at_all_ = true;
+  if (pending_.size() == max_pending_) {
+    look_at_all_ = overflowed_ = true;
   } else if (is_pending_.insert(recording_key).second) {
     pending_.push_back(recording_key);
     pending_recordings_.Set(static_cast<double>(pending_.size()));
@@ -92,7 +94,7 @@ void RollupWorker::Run() {
       }
     }
     if (recording_key.empty()) {
-      AddAllRecordings();
+      AddRecordings();
       continue;
     }
     absl::StatusOr<bool> more = RollUp(recording_key);
@@ -105,16 +107,28 @@ void RollupWorker::Run() {
   }
 }
 
-void RollupWorker::AddAllRecordings() {
+void RollupWorker::AddRecordings() {
+  std::string next;
   // Every key of the family: a tenant's length comes first, so none is larger.
-  const std::string end(1, '\xff');
-  absl::Status scanned =
-      database_.Scan(Family::kRecordings, "", end, [this](absl::string_view key, auto) {
-        absl::MutexLock lock(&mutex_);
-        AddPending(std::string(key));
-        return !stopping_ && pending_.size() < kMaxPendingRecordings;
-      });
+  absl::Status scanned = database_.Scan(Family::kRecordings, next_of_all_, kLastKey,
+                                        [this, &next](absl::string_view key, auto) {
+                                          absl::MutexLock lock(&mutex_);
+                                          if (stopping_) return false;
+                                          if (pending_.size() == max_pending_) {
+                                            next = std::string(key);
+                                            return false;
+                                          }
+                                          AddPending(std::string(key));
+                                          return true;
+                                        });
   if (!scanned.ok()) failures_.Add();
+  next_of_all_ = std::move(next);
+  absl::MutexLock lock(&mutex_);
+  if (!next_of_all_.empty()) {
+    look_at_all_ = true;
+  } else if (std::exchange(overflowed_, false)) {
+    look_at_all_ = true;
+  }
 }
 
 absl::StatusOr<bool> RollupWorker::RollUp(const std::string& recording_key) {

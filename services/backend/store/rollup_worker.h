@@ -31,8 +31,9 @@ inline constexpr size_t kRollupsPerTurn = 64;
 
 class RollupWorker {
  public:
-  // All outlive the worker. Begins with every recording of the store.
-  RollupWorker(Database& database, CommitWatch& watch, metrics::Registry& registry);
+  // All outlive the worker. Begins with every recording of the store, `max_pending` at a time.
+  RollupWorker(Database& database, CommitWatch& watch, metrics::Registry& registry,
+               size_t max_pending = kMaxPendingRecordings);
   // Ends after the chunk under way.
   ~RollupWorker();
   RollupWorker(const RollupWorker&) = delete;
@@ -44,7 +45,8 @@ class RollupWorker {
  private:
   void Run();
   void AddPending(const std::string& recording_key) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void AddAllRecordings();
+  // Of all recordings, from where the last call ended, as many as may be pending.
+  void AddRecordings();
   bool stopping() const;
   // Whether there may be more to do.
   absl::StatusOr<bool> RollUp(const std::string& recording_key);
@@ -54,6 +56,7 @@ class RollupWorker {
 
   Database& database_;
   CommitWatch& watch_;
+  const size_t max_pending_;
   metrics::Counter& rollups_;
   metrics::Counter& unreadable_;
   metrics::Counter& failures_;
@@ -63,6 +66,10 @@ class RollupWorker {
   std::deque<std::string> pending_ ABSL_GUARDED_BY(mutex_);
   absl::flat_hash_set<std::string> is_pending_ ABSL_GUARDED_BY(mutex_);
   bool look_at_all_ ABSL_GUARDED_BY(mutex_) = true;
+  // Somebody did not get in: look at all once more from the first one.
+  bool overflowed_ ABSL_GUARDED_BY(mutex_) = false;
+  // The key where AddRecordings goes on; only the worker's thread uses it.
+  std::string next_of_all_;
   bool busy_ ABSL_GUARDED_BY(mutex_) = false;
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
   // Last: uses all of the above.

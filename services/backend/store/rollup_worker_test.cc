@@ -68,6 +68,20 @@ TEST_F(RollupWorkerTest, chunks_were_there_before_and_come_after__then_all_have_
       absl::StrContains(store_.registry().Exposition(), "flightrec_backend_rollups_total 74"));
 }
 
+TEST_F(RollupWorkerTest, more_recordings_than_may_wait__then_all_of_them_get_their_rollups) {
+  constexpr uint8_t kRecordings = 9;
+  for (uint8_t i = 2; i <= kRecordings; ++i) {
+    const ids::Ulid other = TestRecordingId(i);
+    Add({RecordingItem{other, TestRecording(other)}, TestChunkItem(TestChunk(other, 0))});
+  }
+  store_.store().StartRollups(store_.registry(), /*max_pending=*/2);
+  store_.store().rollups()->WaitUntilIdle();
+  for (uint8_t i = 2; i <= kRecordings; ++i) {
+    EXPECT_EQ(store_.store().ReadRollups(kDefaultTenant, TestRecordingId(i), 0, 2)->size(), 1u)
+        << i;
+  }
+}
+
 TEST_F(RollupWorkerTest, recording_is_purged__then_no_rollup_stays) {
   AddChunks(2);
   store_.store().StartRollups(store_.registry());

@@ -15,6 +15,12 @@ Refusal MakeRefusal(RefusalReason reason, absl::Status status) {
   return {reason, 0, std::move(status)};
 }
 
+ids::Ulid RecordingOf(const RecordingItem& item) { return item.id; }
+ids::Ulid RecordingOf(const ProcessItem& item) { return item.name.recording; }
+ids::Ulid RecordingOf(const ThreadItem& item) { return item.name.recording; }
+ids::Ulid RecordingOf(const FunctionsItem& item) { return item.recording; }
+ids::Ulid RecordingOf(const ChunkItem& item) { return item.header.recording; }
+
 }  // namespace
 
 absl::StatusOr<uint64_t> Stager::OpenProducer(const Producer& producer) {
@@ -63,6 +69,10 @@ absl::StatusOr<BatchResult> Stager::Add(Batch batch) {
       write_.RollbackToSavePoint();
       if (!refusal.ok()) return refusal.status();
       result.refusal = **std::move(refusal);
+      if (result.refusal->reason == RefusalReason::kRecordingDeleted) {
+        absl::Status noted = NoteRefused(batch.producer.tenant, batch.items[result.refusal->item]);
+        if (!noted.ok()) return noted;
+      }
     } else {
       write_.PopSavePoint();
       Merge(std::move(changes));
@@ -96,13 +106,67 @@ Stager::Outcome Stager::AddItem(const std::string& tenant, const RecordingItem& 
   if (known.deleted) return RequireRecording(tenant, item.id, changes);
   // A step back is an old state that was sent again: what is known stays.
   if (known.known && item.recording.state() < known.state) return std::optional<Refusal>();
+  if (!known.known) {
+    Outcome refusal = RequireRoomForRecording(item.id, changes);
+    if (!refusal.ok() || refusal->has_value()) return refusal;
+    ++changes.new_recordings;
+  }
   known.known = true;
   known.state = item.recording.state();
-  std::string bytes = item.recording.SerializeAsString();
-  std::string key = RecordingKey(tenant, item.id);
+  PutRecording(RecordingKey(tenant, item.id), item.recording, known, changes);
+  return std::optional<Refusal>();
+}
+
+absl::Status Stager::NoteRefused(const std::string& tenant, const Item& item) {
+  const ids::Ulid id = std::visit([](const auto& one) { return RecordingOf(one); }, item);
+  const std::string key = RecordingKey(tenant, id);
+  absl::StatusOr<RecordingEntry*> entry = ledger_.Recording(key);
+  if (!entry.ok()) return entry.status();
+  if (!(*entry)->known || (*entry)->state >= trace::v1::RECORDING_STATE_SEALED) {
+    return absl::OkStatus();
+  }
+  absl::StatusOr<TrashEntry> trashed = ReadEntry<TrashEntry>(Family::kTrash, key);
+  if (!trashed.ok()) return trashed.status();
+  trace::v1::Recording& recording = trashed->recording;
+  recording.set_state(trace::v1::RECORDING_STATE_FAILED);
+  recording.set_failure(absl::StrCat(
+      "deleted while it was recorded, at ",
+      absl::FormatTime(absl::FromUnixSeconds(trashed->delete_time), absl::UTCTimeZone()),
+      ": what came until it was brought back was refused"));
+  recording.mutable_end_time()->set_seconds(trashed->delete_time);
+  (*entry)->state = recording.state();
+  staged_recordings_[key] = trashed->SerializeAsString();
+  write_.Put(database_.family(Family::kTrash), key, staged_recordings_[key]);
+  return absl::OkStatus();
+}
+
+void Stager::PutRecording(std::string key, trace::v1::Recording recording, RecordingEntry& entry,
+                          Changes& changes) {
+  const int64_t now = absl::ToUnixSeconds(clock_.Now());
+  recording.mutable_last_received_time()->set_seconds(now);
+  recording.mutable_last_received_time()->set_nanos(0);
+  entry.last_received = absl::FromUnixSeconds(now);
+  std::string bytes = recording.SerializeAsString();
   write_.Put(database_.family(Family::kRecordings), key, bytes);
   changes.recording_bytes.insert_or_assign(std::move(key), std::move(bytes));
-  return std::optional<Refusal>();
+}
+
+absl::Status Stager::NoteReceived(const std::string& key, RecordingEntry& entry, Changes& changes) {
+  if (absl::AbsDuration(clock_.Now() - entry.last_received) < kReceivedTimeStep) {
+    return absl::OkStatus();
+  }
+  trace::v1::Recording recording;
+  if (const auto it = changes.recording_bytes.find(key); it != changes.recording_bytes.end()) {
+    // Written by this program.
+    recording.ParseFromString(it->second);
+  } else {
+    absl::StatusOr<trace::v1::Recording> stored =
+        ReadEntry<trace::v1::Recording>(Family::kRecordings, key);
+    if (!stored.ok()) return stored.status();
+    recording = *std::move(stored);
+  }
+  PutRecording(key, std::move(recording), entry, changes);
+  return absl::OkStatus();
 }
 
 Stager::Outcome Stager::AddItem(const std::string& tenant, const ProcessItem& item,
@@ -164,6 +228,9 @@ Stager::Outcome Stager::AddItem(const std::string& tenant, const ChunkItem& item
                        absl::FailedPreconditionError(absl::StrCat(
                            ids::RecordingResourceName(id), " is sealed: nothing is added to it")));
   }
+  const std::string recording_key = RecordingKey(tenant, id);
+  absl::Status noted = NoteReceived(recording_key, **recording, changes);
+  if (!noted.ok()) return noted;
   entry.position = ++(*recording)->last_position;
   write_.Put(database_.family(Family::kChunks), ChunkKey(tenant, id, entry.position), item.data);
   write_.Put(database_.family(Family::kChunkIndex), index_key, EncodeIndexEntry(entry));
@@ -183,6 +250,17 @@ absl::StatusOr<RecordingEntry*> Stager::FindRecording(const std::string& tenant,
   absl::StatusOr<RecordingEntry*> entry = ledger_.Recording(key);
   if (!entry.ok()) return entry.status();
   return &changes.recordings.emplace(key, **entry).first->second;
+}
+
+Stager::Outcome Stager::RequireRoomForRecording(const ids::Ulid& id, const Changes& changes) {
+  absl::StatusOr<uint64_t> count = ledger_.CountRecordings();
+  if (!count.ok()) return count.status();
+  if (*count + changes.new_recordings < max_recordings_) return std::optional<Refusal>();
+  return MakeRefusal(
+      RefusalReason::kTooManyRecordings,
+      absl::ResourceExhaustedError(absl::StrCat(ids::RecordingResourceName(id),
+                                                " is one too many: --max_recordings=",
+                                                max_recordings_, ", deleted ones included")));
 }
 
 Stager::Outcome Stager::RequireRecording(const std::string& tenant, const ids::Ulid& id,
@@ -223,6 +301,7 @@ void Stager::Merge(Changes changes) {
   }
   for (auto& [key, entry] : changes.chunks) staged_chunks_.emplace(key, entry);
   for (auto& [key, bytes] : changes.recording_bytes) staged_recordings_[key] = std::move(bytes);
+  ledger_.AddRecordings(static_cast<int64_t>(changes.new_recordings));
   totals_.chunks += changes.totals.chunks;
   totals_.calls += changes.totals.calls;
   totals_.chunk_bytes += changes.totals.chunk_bytes;
@@ -317,6 +396,7 @@ absl::Status Stager::Purge(const std::string& tenant, const ids::Ulid& id) {
   }
   write_.Put(database_.family(Family::kTombstones), key, "");
   **entry = RecordingEntry{.known = false, .deleted = true};
+  ledger_.AddRecordings(-1);
   positions_[key] = 0;
   staged_recordings_.erase(key);
   absl::erase_if(staged_chunks_,

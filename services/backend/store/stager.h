@@ -15,6 +15,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "common/clock/clock.h"
 #include "common/ids/ulid.h"
 #include "services/backend/store/batch.h"
 #include "services/backend/store/commit_watch.h"
@@ -32,9 +33,19 @@ struct StagedTotals {
   uint64_t duplicate_chunks = 0;
 };
 
+// How much later than a recording's last_received_time something of it may come before that is
+// written again.
+inline constexpr absl::Duration kReceivedTimeStep = absl::Seconds(10);
+
+// Unless told otherwise.
+inline constexpr uint64_t kDefaultMaxRecordings = 1'000'000;
+
 class Stager {
  public:
-  explicit Stager(const Database& database) : database_(database), ledger_(database) {}
+  // Both outlive it. Beyond `max_recordings`, those in the trash included, no new one is taken.
+  Stager(const Database& database, clock::Clock& clock,
+         uint64_t max_recordings = kDefaultMaxRecordings)
+      : database_(database), clock_(clock), max_recordings_(max_recordings), ledger_(database) {}
 
   // FAILED_PRECONDITION: the store knows a later epoch. The result is the durable sequence of the
   // epoch.
@@ -46,7 +57,8 @@ class Stager {
   // none.
   absl::Status Delete(const std::string& tenant, const ids::Ulid& recording, absl::Time now,
                       absl::Time purge_time);
-  // Takes it out of the trash; NOT_FOUND when it is not there.
+  // Takes it out of the trash; NOT_FOUND when it is not there. One that was in progress is failed
+  // if something of it was refused meanwhile.
   absl::Status Undelete(const std::string& tenant, const ids::Ulid& recording);
   // Removes everything of a recording, in the trash or not, for good; NOT_FOUND when there is none.
   // FAILED_PRECONDITION: it is in progress and not in the trash.
@@ -71,6 +83,7 @@ class Stager {
     absl::flat_hash_map<std::string, RecordingEntry> recordings;
     absl::flat_hash_map<std::string, IndexEntry> chunks;
     absl::flat_hash_map<std::string, std::string> recording_bytes;
+    uint64_t new_recordings = 0;
     StagedTotals totals;
   };
   using Outcome = absl::StatusOr<std::optional<Refusal>>;
@@ -85,17 +98,27 @@ class Stager {
   // The recording as this batch sees it.
   absl::StatusOr<RecordingEntry*> FindRecording(const std::string& tenant, const ids::Ulid& id,
                                                 Changes& changes);
+  // A refusal when there are too many.
+  Outcome RequireRoomForRecording(const ids::Ulid& id, const Changes& changes);
   // A refusal when the recording is unknown or deleted.
   Outcome RequireRecording(const std::string& tenant, const ids::Ulid& id, Changes& changes);
   // The entry of a chunk that is stored, staged, or earlier in the batch.
   absl::StatusOr<std::optional<IndexEntry>> FindChunk(const std::string& index_key,
                                                       const Changes& changes) const;
+  // Of a recording in the trash something was refused: if it was in progress, it lacks that.
+  absl::Status NoteRefused(const std::string& tenant, const Item& item);
+  // Of the chunk that is being added.
+  absl::Status NoteReceived(const std::string& key, RecordingEntry& recording, Changes& changes);
+  void PutRecording(std::string key, trace::v1::Recording recording, RecordingEntry& entry,
+                    Changes& changes);
   void Merge(Changes changes);
   // What the family has of a recording, or what this write has put there.
   template <typename Entry>
   absl::StatusOr<Entry> ReadEntry(Family family, const std::string& key) const;
 
   const Database& database_;
+  clock::Clock& clock_;
+  const uint64_t max_recordings_;
   Ledger ledger_;
   rocksdb::WriteBatch write_;
   StagedTotals totals_;

@@ -140,16 +140,18 @@ absl::Status VisitAll(const Database& database, Family family,
 
 absl::StatusOr<std::unique_ptr<Store>> Store::Open(const std::string& directory,
                                                    clock::Clock& clock, metrics::Registry& registry,
-                                                   const DatabaseOptions& options) {
+                                                   const DatabaseOptions& options,
+                                                   uint64_t max_recordings) {
   absl::StatusOr<std::unique_ptr<Database>> database = Database::Open(directory, options);
   if (!database.ok()) return database.status();
-  return std::unique_ptr<Store>(new Store(*std::move(database), clock, registry));
+  return std::unique_ptr<Store>(new Store(*std::move(database), clock, registry, max_recordings));
 }
 
-Store::Store(std::unique_ptr<Database> database, clock::Clock& clock, metrics::Registry& registry)
+Store::Store(std::unique_ptr<Database> database, clock::Clock& clock, metrics::Registry& registry,
+             uint64_t max_recordings)
     : clock_(clock),
       database_(std::move(database)),
-      committer_(*database_, watch_, clock, registry) {}
+      committer_(*database_, watch_, clock, registry, max_recordings) {}
 
 void Store::OpenProducer(Producer producer, OpenCallback done) {
   committer_.OpenProducer(std::move(producer), std::move(done));
@@ -316,8 +318,8 @@ absl::StatusOr<ChunkCursor> Store::ReadChunks(ChunkQuery query) const {
   return ChunkCursor::Open(*database_, std::move(query));
 }
 
-void Store::StartRollups(metrics::Registry& registry) {
-  rollups_ = std::make_unique<RollupWorker>(*database_, watch_, registry);
+void Store::StartRollups(metrics::Registry& registry, size_t max_pending) {
+  rollups_ = std::make_unique<RollupWorker>(*database_, watch_, registry, max_pending);
 }
 
 absl::StatusOr<std::vector<std::string>> Store::ReadRollups(absl::string_view tenant,

@@ -59,7 +59,9 @@ class Store {
   static absl::StatusOr<std::unique_ptr<Store>> Open(const std::string& directory,
                                                      clock::Clock& clock,
                                                      metrics::Registry& registry,
-                                                     const DatabaseOptions& options = {});
+                                                     const DatabaseOptions& options = {},
+                                                     uint64_t max_recordings =
+                                                         kDefaultMaxRecordings);
 
   // What opening the store found; see Database.
   const Database& database() const { return *database_; }
@@ -132,7 +134,7 @@ class Store {
   CommitWatch& watch() { return watch_; }
 
   // Makes rollups from now on, in the background. Once.
-  void StartRollups(metrics::Registry& registry);
+  void StartRollups(metrics::Registry& registry, size_t max_pending = kMaxPendingRecordings);
   // Null before StartRollups.
   RollupWorker* rollups() { return rollups_.get(); }
   // At most `limit` of those after the position, in order; each is a ChunkRollup.
@@ -143,7 +145,8 @@ class Store {
   absl::StatusOr<uint64_t> LastPosition(absl::string_view tenant, const ids::Ulid& recording) const;
 
  private:
-  Store(std::unique_ptr<Database> database, clock::Clock& clock, metrics::Registry& registry);
+  Store(std::unique_ptr<Database> database, clock::Clock& clock, metrics::Registry& registry,
+        uint64_t max_recordings);
 
   clock::Clock& clock_;
   const std::unique_ptr<Database> database_;

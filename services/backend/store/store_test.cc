@@ -294,6 +294,34 @@ TEST_F(StoreTest, deleted_recording_is_brought_back_after_a_restart__then_it_goe
   EXPECT_EQ(PositionsOf(All()), (Positions{1, 2}));
 }
 
+TEST_F(StoreTest, deleted_in_progress_and_something_refused__then_it_comes_back_failed) {
+  ASSERT_EQ(store_->Delete(kRecording, absl::Hours(1)), absl::OkStatus());
+  for (uint64_t sequence : {2, 3}) {
+    const BatchResult result = Commit(sequence, {TestChunkItem(TestChunk(kRecording, sequence))});
+    ASSERT_TRUE(result.refusal.has_value());
+    EXPECT_EQ(result.refusal->reason, RefusalReason::kRecordingDeleted);
+    Reopen();
+    ASSERT_TRUE(store_->OpenProducer().ok());
+  }
+  ASSERT_EQ(store_->Undelete(kRecording), absl::OkStatus());
+  const trace::v1::Recording back =
+      store_->store().GetRecording(kDefaultTenant, kRecording).value();
+  EXPECT_EQ(back.state(), trace::v1::RECORDING_STATE_FAILED);
+  EXPECT_TRUE(absl::StrContains(back.failure(), "deleted while it was recorded"));
+  EXPECT_TRUE(back.has_end_time());
+  // The end that its producer says now is not that of a whole recording.
+  Commit(4, {Recorded(kRecording, trace::v1::RECORDING_STATE_SEALED)});
+  EXPECT_EQ(store_->store().GetRecording(kDefaultTenant, kRecording)->state(),
+            trace::v1::RECORDING_STATE_FAILED);
+}
+
+TEST_F(StoreTest, deleted_in_progress_and_nothing_refused__then_it_comes_back_in_progress) {
+  ASSERT_EQ(store_->Delete(kRecording, absl::Hours(1)), absl::OkStatus());
+  ASSERT_EQ(store_->Undelete(kRecording), absl::OkStatus());
+  EXPECT_EQ(store_->store().GetRecording(kDefaultTenant, kRecording)->state(),
+            trace::v1::RECORDING_STATE_RECORDING);
+}
+
 TEST_F(StoreTest, recording_that_is_not_deleted__then_it_is_not_brought_back) {
   EXPECT_EQ(store_->Undelete(kRecording).code(), absl::StatusCode::kNotFound);
 }
