@@ -155,6 +155,19 @@ def test_attach__threads_that_wait_inside_a_hooked_function__then_wait_on_and_re
     assert program.end() == ("wrong 0", 0)
 
 
+def test_attach__thread_that_cannot_be_stopped_for_long__then_detaching_waits_for_it(laptop, target, start):
+    program = start(target("attachable"), "1", "1000")
+    with laptop.attached("-f", "Att*", str(program.pid)):
+        program.tell("c")
+        program.tell("v")
+        children = pathlib.Path(f"/proc/{program.pid}/task")
+        while not any((thread / "children").read_text(encoding="ascii") for thread in children.iterdir()):
+            pass
+    assert program.changed_code() == []
+    assert ".lane" not in program.mapped()
+    assert program.end() == ("wrong 0", 0)
+
+
 def test_attach__256_threads__then_recorded(laptop, target, start):
     program = start(target("attachable"), "256", "100000")
     with laptop.attached("--max_threads=300", "-f", "Att*", str(program.pid)):

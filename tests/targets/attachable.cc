@@ -8,6 +8,7 @@
 //   c   1000 calls of AttOnce
 //   h   three threads begin that stay inside AttHeld: in read, nanosleep, futex
 //   s   how many real-time signals have come; the busy threads take them
+//   v   a thread waits in vfork for 5 seconds
 //   f   a seccomp filter for all threads, which kills for munmap
 //   r   how often blocking calls of the waiting threads have failed or AttLeaf was wrong
 
@@ -98,6 +99,16 @@ bool Restrict() {
          syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &program) == 0;
 }
 
+// A thread that cannot be stopped.
+void WaitInVfork() {
+  const pid_t child = vfork();
+  if (child == 0) {
+    const timespec time = {5, 0};
+    nanosleep(&time, nullptr);
+    _exit(0);
+  }
+}
+
 int main(int argc, char** argv) {
   const int busy = argc > 1 ? std::atoi(argv[1]) : 1;
   const auto pause = static_cast<useconds_t>(argc > 2 ? std::atoi(argv[2]) : 300);
@@ -131,6 +142,9 @@ int main(int argc, char** argv) {
       std::printf("holding\n");
     } else if (letter == 's') {
       std::printf("signals %lu\n", signals.load());
+    } else if (letter == 'v') {
+      threads.emplace_back(WaitInVfork);
+      std::printf("waits\n");
     } else if (letter == 'f') {
       std::printf("restricted %d\n", Restrict() ? 1 : 0);
     } else if (letter == 'r') {

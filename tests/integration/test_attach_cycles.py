@@ -1,0 +1,215 @@
+"""One tracer attaches to busy programs and detaches again, hundreds of times: they do what they did, and nothing is left.
+
+FLIGHTREC_LONG=1 for the full numbers. Servers that are not installed are skipped: deploy/setup bench.
+"""
+
+import contextlib
+import hashlib
+import os
+import pathlib
+import re
+import shutil
+import signal
+import subprocess
+import time
+
+import pytest
+
+from servers_under_load import NGINX, POSTGRES, Database, Load, Signals, Transactions, children, wait_for
+
+LONG = bool(os.environ.get("FLIGHTREC_LONG"))
+BUSY_CYCLES = 1000 if LONG else 5
+CYCLES = 100 if LONG else 2
+# Every so many cycles all libraries are hooked too.
+LIBRARIES_EVERY = 20
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="these programs run as other users")
+
+
+def executable_mappings(pid):
+    """Of files and of the kernel; what a program compiles itself changes all the time."""
+    for line in pathlib.Path(f"/proc/{pid}/maps").read_text(encoding="utf-8").splitlines():
+        fields = line.split(maxsplit=5)
+        if "x" in fields[1] and len(fields) == 6 and fields[5] != "[vsyscall]":
+            yield tuple(int(part, 16) for part in fields[0].split("-"))
+
+
+def text_hash(pid):
+    hashed = hashlib.sha256()
+    with open(f"/proc/{pid}/mem", "rb", 0) as memory:
+        for low, high in executable_mappings(pid):
+            memory.seek(low)
+            hashed.update(memory.read(high - low))
+    return hashed.hexdigest()
+
+
+def open_files(pid):
+    return sorted(os.listdir(f"/proc/{pid}/fd"), key=int)
+
+
+def has_tracer_memory(pid):
+    return ".lane" in pathlib.Path(f"/proc/{pid}/maps").read_text(encoding="utf-8")
+
+
+def threads_with_gs(pid):
+    """How many threads a debugger sees with a gs base; ours have one."""
+    shown = subprocess.run(["gdb", "-batch", "-nx", "-p", str(pid), "-ex", "thread apply all -q print $gs_base"],
+                           stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=True)
+    values = re.findall(r"^\$\d+ = (\w+)", shown.stdout, re.MULTILINE)
+    assert values, shown.stdout + shown.stderr
+    return sum(int(value, 0) != 0 for value in values)
+
+
+def cycle(tracer, pid, patterns):
+    recording = tracer.attach(pid, *patterns).recording
+    sealed = tracer.stop(recording)
+    assert sealed.state == 5, sealed  # RECORDING_STATE_SEALED
+    assert not list(sealed.completeness.notes), sealed.completeness.notes
+    assert sealed.completeness.functions_hooked > 0
+    return sealed.completeness.calls_recorded
+
+
+def cycles(tracer, pid, count, patterns=("*",), library_patterns=None):
+    """Returns the calls that were recorded; the text is compared after each."""
+    before = text_hash(pid)
+    begin, calls = time.monotonic(), 0
+    for number in range(count):
+        with_libraries = library_patterns and number % LIBRARIES_EVERY == LIBRARIES_EVERY - 1
+        calls += cycle(tracer, pid, library_patterns if with_libraries else patterns)
+        assert text_hash(pid) == before, f"the text differs after cycle {number}"
+        assert not has_tracer_memory(pid)
+    print(f"{count} cycles in {time.monotonic() - begin:.1f} s, {calls} calls")
+    return calls
+
+
+@contextlib.contextmanager
+def talking(command, **options):
+    """A program that says `ready` and ends with its input; `tell` gives its answer to a letter."""
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, **options) as process:
+        def tell(letter):
+            process.stdin.write(letter)
+            process.stdin.flush()
+            return process.stdout.readline().strip()
+
+        process.tell = tell
+        try:
+            assert process.stdout.readline() == "ready\n"
+            yield process
+        finally:
+            if process.poll() is None:
+                process.kill()
+
+
+def test_16_busy_threads_and_signals__then_no_fault_and_each_signal_arrives(tracer, target):
+    with talking([target("attachable"), "16", "300"]) as program:
+        program.tell("h")
+        files = open_files(program.pid)
+        with Signals(program.pid) as signals:
+            calls = cycles(tracer, program.pid, BUSY_CYCLES, library_patterns=("**",))
+        assert calls > 0
+        wait_for(lambda: program.tell("s") == f"signals {signals.sent}", "signals were lost")
+        assert open_files(program.pid) == files
+        if shutil.which("gdb"):
+            assert threads_with_gs(program.pid) == 0
+        assert program.tell("c").startswith("called ")
+        output, _ = program.communicate(timeout=60)
+        assert (program.returncode, output) == (0, "wrong 0\n")
+
+
+def test_stopped_under_gdb_earlier__then_as_any_other(tracer, target):
+    if shutil.which("gdb") is None:
+        pytest.skip("gdb is not installed")
+    with talking([target("attachable"), "4", "300"]) as program:
+        before = text_hash(program.pid)
+        subprocess.run(["gdb", "-batch", "-nx", "-p", str(program.pid), "-ex", "break AttWork", "-ex", "continue",
+                        "-ex", "backtrace", "-ex", "finish", "-ex", "delete", "-ex", "detach"],
+                       stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=True)
+        assert text_hash(program.pid) == before
+        assert cycles(tracer, program.pid, CYCLES) > 0
+        assert threads_with_gs(program.pid) == 0
+        output, _ = program.communicate(timeout=60)
+        assert (program.returncode, output) == (0, "wrong 0\n")
+
+
+def test_runtime_that_compiles_as_it_runs__then_its_results_stay_the_same(tracer, repository):
+    node = shutil.which("node")
+    if node is None:
+        pytest.skip("node is not installed")
+    with talking([node, repository / "tests/targets/jit_rounds.js"]) as program:
+        # Of its libraries: V8 itself is refused, as it reads return addresses off the stack.
+        first = int(program.tell("r").split()[1])
+        assert cycles(tracer, program.pid, CYCLES, ("**",)) > 0
+        assert int(program.tell("r").split()[1]) > first
+        output, _ = program.communicate(timeout=60)
+        assert (program.returncode, output.splitlines()[-1]) == (0, "wrong 0")
+
+
+@needs_root
+def test_web_server_under_load__then_no_request_fails(tracer, tmp_path, free_port):
+    nginx = shutil.which("nginx", path=os.environ["PATH"] + ":/usr/sbin")
+    if nginx is None:
+        pytest.skip("nginx is not installed")
+    for folder in (tmp_path, *tmp_path.parents[:2]):
+        folder.chmod(0o755)
+    page = b"".join(b"line %d of the page\n" % number for number in range(500))
+    (tmp_path / "pages").mkdir(mode=0o755)
+    (tmp_path / "pages/page.txt").write_bytes(page)
+    (tmp_path / "conf").write_text(NGINX.format(folder=tmp_path, port=free_port), encoding="utf-8")
+    with subprocess.Popen([nginx, "-p", tmp_path, "-c", tmp_path / "conf", "-e", tmp_path / "errors"]) as server:
+        try:
+            workers = wait_for(lambda: len(children(server.pid)) == 2 and children(server.pid), "nginx does not start")
+            files = {pid: open_files(pid) for pid in workers}
+            with Load(free_port, page) as load:
+                wait_for(lambda: load.answers > 100, "no answers")
+                calls = [cycles(tracer, pid, CYCLES // 2 + 1, library_patterns=("**",)) for pid in workers]
+            assert all(calls)
+            assert load.wrong == []
+            print(f"{load.answers} answers")
+            assert children(server.pid) == workers
+            wait_for(lambda: {pid: open_files(pid) for pid in workers} == files, "nginx keeps files open")
+        finally:
+            server.send_signal(signal.SIGQUIT)
+        assert server.wait(timeout=60) == 0
+    assert "signal" not in (tmp_path / "errors").read_text(encoding="utf-8")
+
+
+def database_cycles(tracer, database, transactions):
+    """Each of another process that serves a client; some end before their turn."""
+    done = calls = 0
+    begin = time.monotonic()
+    while done < CYCLES:
+        assert not transactions.problems
+        backends = wait_for(database.backends, "no client is served")
+        pid = backends[done % len(backends)]
+        try:
+            before = text_hash(pid)
+            calls += cycle(tracer, pid, ("*",))
+            assert text_hash(pid) == before
+        except (OSError, tracer.error):
+            assert pid not in database.backends()
+            continue
+        done += 1
+    print(f"{done} cycles in {time.monotonic() - begin:.1f} s, {calls} calls, {transactions.done} transactions")
+    return calls
+
+
+@needs_root
+def test_database_with_active_clients__then_no_transaction_fails(tracer, tmp_path, free_port):
+    if not POSTGRES.exists():
+        pytest.skip("PostgreSQL is not installed")
+    for folder in (tmp_path, *tmp_path.parents[:2]):
+        folder.chmod(0o755)
+    database = Database(tmp_path / "database", free_port)
+    try:
+        with Transactions(database) as transactions:
+            assert database_cycles(tracer, database, transactions) > 0
+            # The parent of all, which starts the processes of new clients.
+            cycles(tracer, database.postmaster, CYCLES // 10 + 1)
+        assert transactions.problems == []
+        assert transactions.done > 0
+        sums = database.ask("SELECT (SELECT sum(delta) FROM pgbench_history), (SELECT sum(abalance) FROM pgbench_accounts), "
+                            "(SELECT sum(tbalance) FROM pgbench_tellers), (SELECT sum(bbalance) FROM pgbench_branches)")
+        assert len(set(sums.split("|"))) == 1, sums
+        assert int(database.ask("SELECT count(*) FROM pgbench_history")) == transactions.done
+    finally:
+        code = database.end()
+    assert code == 0
