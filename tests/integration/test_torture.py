@@ -262,11 +262,12 @@ def test_torture__unwinder_comes_later__then_it_crosses_every_instruction(reposi
     check(repository, tmp_path, program, "step_backtrace", hook_options("step_backtrace"))
 
 
+@pytest.mark.parametrize("attached", (False, True) if LONG else (False,), ids=("launched", "attached")[:1 + LONG])
 @pytest.mark.parametrize("case", THROUGH_LIBRARIES)
-def test_torture__libraries_hooked_too__then_the_same(repository, tmp_path, program, case):
+def test_torture__libraries_hooked_too__then_the_same(repository, tmp_path, program, case, attached):
     if program.name != "torture-plain":
         pytest.skip("its libraries are those of the plain program, if it has any")
-    check(repository, tmp_path, program, case, (*hook_options(case), *LIBRARIES))
+    check(repository, tmp_path, program, case, (*hook_options(case), *LIBRARIES), attached)
 
 
 def program_under(process):
