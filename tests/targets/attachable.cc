@@ -6,7 +6,8 @@
 // what it is told, a letter each, and answers a line:
 //
 //   c   1000 calls of AttOnce
-//   h   three threads begin that stay inside AttHeld: in read, nanosleep, futex
+//   h   four threads begin that stay inside AttHeld: in read, nanosleep, futex, and in read where
+//       another call of the same frame was left by longjmp
 //   s   how many real-time signals have come; the busy threads take them
 //   v   a thread waits in vfork for 5 seconds
 //   f   a seccomp filter for all threads, which kills for munmap
@@ -16,6 +17,7 @@
 #include <linux/filter.h>
 #include <linux/futex.h>
 #include <linux/seccomp.h>
+#include <setjmp.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -89,6 +91,17 @@ void Held(int (*wait)(int), int end) {
   if (AttHeld(wait, end, 6) != 43) ++wrong;
 }
 
+COUNTED void AttLeave(jmp_buf* place) { longjmp(*place, 1); }
+
+COUNTED void LeaveThenHeld(int end) {
+  jmp_buf place;
+  if (setjmp(place) == 0) {
+    AttLeave(&place);
+    ++wrong;
+  }
+  if (AttHeld(ReadOnce, end, 6) != 43) ++wrong;
+}
+
 bool Restrict() {
   sock_filter code[] = {{BPF_LD | BPF_W | BPF_ABS, 0, 0, offsetof(seccomp_data, nr)},
                         {BPF_JMP | BPF_JEQ | BPF_K, 0, 1, SYS_munmap},
@@ -139,6 +152,7 @@ int main(int argc, char** argv) {
       threads.emplace_back(Held, ReadOnce, ends[0]);
       threads.emplace_back(Held, SleepOften, 0);
       threads.emplace_back(Held, WaitOften, 0);
+      threads.emplace_back(LeaveThenHeld, ends[0]);
       std::printf("holding\n");
     } else if (letter == 's') {
       std::printf("signals %lu\n", signals.load());
