@@ -59,6 +59,11 @@ void CrashProcess::Toggle() {
   EXPECT_EQ(ReadLine(), "toggled");
 }
 
+bool CrashProcess::HasEnded() {
+  if (pid_ != 0 && waitpid(pid_, nullptr, WNOHANG) == pid_) pid_ = 0;
+  return pid_ == 0;
+}
+
 void CrashProcess::Kill() {
   if (pid_ == 0) return;
   kill(pid_, SIGKILL);

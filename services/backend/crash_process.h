@@ -31,6 +31,7 @@ class CrashProcess {
   const std::string& failure() const { return failure_; }
   // Begins or ends the fault; returns when that is so.
   void Toggle();
+  bool HasEnded();
   void Kill();
 
  private:

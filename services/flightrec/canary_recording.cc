@@ -36,8 +36,11 @@ absl::StatusOr<std::string> CanaryChunk(const ids::Ulid& recording, uint64_t ord
   uint64_t state = seed + ordinal;
   uint64_t now = 1 + ordinal * (uint64_t{1} << 32);
   chunk::CallChunkBuilder builder;
-  for (uint64_t i = 0; i < kCanaryCallsPerChunk; i += 2) {
-    const uint64_t call = ordinal * kCanaryCallsPerChunk + i + 1;
+  const uint64_t calls = ordinal == 0 ? kCanaryCallsOfFirst : kCanaryCallsOfOthers;
+  const uint64_t before =
+      ordinal == 0 ? 0 : kCanaryCallsOfFirst + (ordinal - 1) * kCanaryCallsOfOthers;
+  for (uint64_t i = 0; i < calls; i += 2) {
+    const uint64_t call = before + i + 1;
     const uint64_t duration = 10 + Next(state) % 1000;
     builder.Add({call + 1, inner, now + 5, duration}, kInnerFunction);
     builder.Add({call, outer, now, duration + 10}, kOuterFunction);

@@ -17,8 +17,10 @@
 namespace flightrec::cli {
 
 inline constexpr uint64_t kCanaryChunks = 4;
-// So many that a chunk is kept as those of tracers are: in a blob file.
-inline constexpr uint64_t kCanaryCallsPerChunk = 2000;
+// The first one is so large that it is kept as most of tracers are, in a blob file; the others are
+// in tables.
+inline constexpr uint64_t kCanaryCallsOfFirst = 1200;
+inline constexpr uint64_t kCanaryCallsOfOthers = 200;
 
 // In order of their ordinals.
 absl::StatusOr<std::vector<std::string>> CanaryChunks(const ids::Ulid& recording);
