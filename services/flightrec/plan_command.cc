@@ -3,7 +3,6 @@
 #include <grpcpp/grpcpp.h>
 
 #include <algorithm>
-#include <array>
 #include <utility>
 
 #include "absl/strings/match.h"
@@ -20,7 +19,6 @@ namespace {
 // Reading the symbols of a very large program takes seconds.
 constexpr absl::Duration kPlanDeadline = absl::Minutes(2);
 constexpr int kExamplesInTable = 3;
-constexpr int kExamplesForPrograms = 10;
 
 absl::StatusOr<capture::v1::PlanProbesResponse> Ask(CaptureStub& capture, const CommandLine& line,
                                                     const PlanQuestion& question) {
@@ -28,6 +26,8 @@ absl::StatusOr<capture::v1::PlanProbesResponse> Ask(CaptureStub& capture, const 
   request.set_executable(line.program.front());
   *request.mutable_probes()->mutable_patterns() = {question.patterns.begin(),
                                                    question.patterns.end()};
+  // Totals and examples are what is shown.
+  request.set_page_size(1);
   request.mutable_probes()->set_trap_short_functions(line.trap_short_functions);
   grpc::ClientContext context;
   rpc::SetDeadline(context, kPlanDeadline);
@@ -47,23 +47,17 @@ struct Fate {
 };
 
 std::vector<Fate> HookedFates(const capture::v1::PlanProbesResponse& plan) {
-  std::array<Fate, 2> fates = {
-      Fate{"INLINE", 0, true, "A jump over its first instructions, which are relocated.", {}},
-      Fate{"SLED", 0, true, "A jump in the place that the compiler left for it.", {}}};
-  for (const capture::v1::PlannedProbe& probe : plan.probes()) {
-    const int index = probe.method() - capture::v1::PROBE_METHOD_INLINE;
-    if (index < 0 || index >= static_cast<int>(fates.size())) continue;
-    Fate& fate = fates[static_cast<size_t>(index)];
-    ++fate.functions;
-    if (fate.examples.size() < kExamplesForPrograms) {
-      fate.examples.push_back(probe.function().name());
-    }
+  std::vector<Fate> fates;
+  for (const capture::v1::PlannedMethod& method : plan.methods()) {
+    const bool sled = method.method() == capture::v1::PROBE_METHOD_SLED;
+    fates.push_back({sled ? "SLED" : "INLINE",
+                     method.functions(),
+                     true,
+                     sled ? "A jump in the place that the compiler left for it."
+                          : "A jump over its first instructions, which are relocated.",
+                     {method.examples().begin(), method.examples().end()}});
   }
-  std::vector<Fate> present;
-  for (Fate& fate : fates) {
-    if (fate.functions != 0) present.push_back(std::move(fate));
-  }
-  return present;
+  return fates;
 }
 
 std::vector<Fate> Fates(const capture::v1::PlanProbesResponse& plan) {
@@ -104,7 +98,7 @@ void AddRows(const PlanQuestion& question, const capture::v1::PlanProbesResponse
 }
 
 std::string Heading(const PlanQuestion& question, const capture::v1::PlanProbesResponse& plan) {
-  const auto hooked = static_cast<uint64_t>(plan.probes_size());
+  const uint64_t hooked = plan.functions_hooked();
   std::string text = absl::StrCat(question.label, ": ", GroupDigits(plan.functions_matched()),
                                   " functions, ", GroupDigits(hooked), " would be hooked");
   if (hooked != 0 && plan.expected_ns_per_call() > 0) {

@@ -181,8 +181,13 @@ grpc::Status TracerService::PlanProbes(grpc::ServerContext*,
   if (absl::Status refused = RefuseTraps(request->probes()); !refused.ok()) {
     return rpc::ToGrpcStatus(refused);
   }
-  absl::StatusOr<capture::v1::PlanProbesResponse> plan = PlanExecutable(
-      request->executable(), Strings(request->probes().patterns()), target::OwnEnvironment());
+  if (request->page_size() < 0) {
+    return rpc::ToGrpcStatus(
+        rpc::InvalidField("page_size", absl::StrCat(request->page_size(), ": use 0 or more")));
+  }
+  absl::StatusOr<capture::v1::PlanProbesResponse> plan =
+      PlanExecutable(request->executable(), Strings(request->probes().patterns()),
+                     target::OwnEnvironment(), {request->page_size(), request->page_token()});
   if (!plan.ok()) return rpc::ToGrpcStatus(plan.status());
   *response = *std::move(plan);
   return grpc::Status::OK;

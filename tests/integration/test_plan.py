@@ -143,6 +143,13 @@ def test_plan__library_pattern__then_functions_of_the_library_it_would_load(flig
     assert {row["how"] for row in rows if row["pattern"].startswith("libc.so")} == {"SAVES_CONTEXT"}
 
 
+def test_plan__tens_of_thousands_of_functions__then_all_are_counted(flightrec, repository):
+    program = repository / "bazel-bin/services/flightrec/flightrec"
+    plan = flightrec("plan", "--output=json", "--", str(program))
+    assert plan.returncode == 0, plan.stderr
+    assert sum(row["functions"] for row in json.loads(plan.stdout)) > 40_000
+
+
 def test_plan__what_it_says__then_run_hooks_as_many(flightrec, target):
     planned = json.loads(flightrec("plan", "--output=json", "--", target("sample")).stdout)
     hooked = sum(row["functions"] for row in planned if row["fate"] == "hooked")

@@ -48,6 +48,42 @@ TEST(DryRun, missing_library__then_an_error_only_if_a_pattern_may_name_it) {
   EXPECT_EQ(plan.status().code(), absl::StatusCode::kFailedPrecondition) << plan.status();
 }
 
+// This test is linked with gRPC's and protobuf's libraries.
+TEST(DryRun, more_functions_than_a_message_takes__then_pages_of_all_with_the_totals_on_each) {
+  PlanPage page;
+  uint64_t given = 0;
+  int pages = 0;
+  std::string last;
+  do {
+    const auto plan = PlanExecutable("/proc/self/exe", {}, {}, page);
+    ASSERT_TRUE(plan.ok()) << plan.status();
+    EXPECT_LT(plan->ByteSizeLong(), 2 * kMaxPlanBytes);
+    ASSERT_GT(plan->probes_size(), 0);
+    EXPECT_NE(plan->probes(0).function().symbol(), last);
+    last = plan->probes(plan->probes_size() - 1).function().symbol();
+    given += static_cast<uint64_t>(plan->probes_size());
+    page.token = plan->next_page_token();
+    ++pages;
+    uint64_t hooked = 0;
+    for (const capture::v1::PlannedMethod& method : plan->methods()) hooked += method.functions();
+    EXPECT_EQ(hooked, plan->functions_hooked());
+    if (page.token.empty()) {
+      EXPECT_EQ(given, hooked);
+    }
+  } while (!page.token.empty());
+  EXPECT_GT(pages, 1);
+}
+
+TEST(DryRun, page_of_another_plan__then_invalid_argument) {
+  const auto first = PlanExecutable(kColdParts, {"libc.so*:mem*"}, {}, {1, ""});
+  ASSERT_TRUE(first.ok()) << first.status();
+  EXPECT_EQ(first->probes_size(), 1);
+  const PlanPage next = {1, first->next_page_token()};
+  EXPECT_TRUE(PlanExecutable(kColdParts, {"libc.so*:mem*"}, {}, next).ok());
+  EXPECT_EQ(PlanExecutable(kColdParts, {"libc.so*:str*"}, {}, next).status().code(),
+            absl::StatusCode::kInvalidArgument);
+}
+
 TEST(DryRun, no_such_program_or_function__then_not_found) {
   EXPECT_EQ(PlanExecutable("/no/such/program", {}, {}).status().code(),
             absl::StatusCode::kNotFound);
