@@ -177,7 +177,7 @@ def test_attach__256_threads__then_recorded(laptop, target, start):
     assert program.end() == ("wrong 0", 0)
 
 
-VARIANTS = {"no_pie": ["-no-pie"], "stripped": ["-s"], "static": ["-static"]}
+VARIANTS = {"no_pie": ["-no-pie"], "stripped": ["-s"], "static": ["-static"], "static_stripped": ["-static", "-s"]}
 
 
 @pytest.mark.parametrize("variant", VARIANTS)

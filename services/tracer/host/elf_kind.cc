@@ -11,20 +11,13 @@
 #include "services/tracer/symbols/build_id.h"
 #include "services/tracer/symbols/elf_file.h"
 #include "services/tracer/symbols/elf_section.h"
+#include "services/tracer/symbols/go_runtime.h"
 
 namespace flightrec::host {
 namespace {
 
 // In common/rpc/server.cc.
 constexpr char kServiceSection[] = ".flightrec_service";
-
-bool IsGo(const symbols::ElfFile& file) {
-  // What remains of them in a stripped program differs between versions of Go.
-  for (const char* section : {".go.buildinfo", ".note.go.buildid", ".gopclntab"}) {
-    if (symbols::ElfSection::Exists(file, section)) return true;
-  }
-  return false;
-}
 
 std::string Interpreter(const symbols::ElfFile& file) {
   for (const Elf64_Phdr& header : file.program_headers()) {
@@ -72,7 +65,7 @@ absl::StatusOr<ElfKind> ReadElfKind(const std::string& path) {
   const absl::StatusOr<symbols::ElfFile> file = symbols::ElfFile::Open(path);
   if (!file.ok()) return file.status();
   kind.interpreter = Interpreter(*file);
-  kind.is_go = IsGo(*file);
+  kind.is_go = symbols::HasGoRuntime(*file);
   kind.has_symtab = symbols::ElfSection::Exists(*file, ".symtab");
   kind.is_flightrec_service = symbols::ElfSection::Exists(*file, kServiceSection);
   kind.build_id = symbols::ReadBuildId(*file);

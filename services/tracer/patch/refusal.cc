@@ -50,6 +50,9 @@ constexpr ReasonText kTexts[kRefusalReasonCount] = {
     {"GO_RUNTIME", "Its module holds the Go runtime, which moves stacks while functions run."},
     {"CANCELLATION_POINT",
      "The handler of pthread_cancel compares addresses with it, to end its system call."},
+    {"HIDDEN_UNWINDER",
+     "Its module has an unwinder without symbols that was not found, so exceptions could not cross "
+     "hooks."},
 };
 
 using ReasonMap = absl::flat_hash_map<absl::string_view, RefusalReason>;
@@ -163,6 +166,9 @@ absl::optional<RefusalReason> RefusedByName(const symbols::Function& function) {
       return RefusalReason::kCompilerGlue;
     case symbols::Kind::kProgramEntry:
       return RefusalReason::kProgramEntry;
+    case symbols::Kind::kUnwinder:
+    case symbols::Kind::kUnwinderLookup:
+      return RefusalReason::kUnwinder;
   }
   if (auto reason = ReasonOfSymbol(function.symbol)) return reason;
   for (const std::string& alias : function.aliases) {
@@ -173,6 +179,8 @@ absl::optional<RefusalReason> RefusedByName(const symbols::Function& function) {
 
 absl::optional<RefusalReason> RefusedByModule(const symbols::Module& module) {
   if (module.is_dynamic_loader) return RefusalReason::kDynamicLoader;
+  if (module.has_go_runtime) return RefusalReason::kGoRuntime;
+  if (module.unwinder_is_hidden) return RefusalReason::kHiddenUnwinder;
   for (const symbols::Function& function : module.functions) {
     if (absl::StartsWith(function.symbol, "Builtins_")) return RefusalReason::kStackWalkingRuntime;
     if (function.symbol == "runtime.morestack") return RefusalReason::kGoRuntime;

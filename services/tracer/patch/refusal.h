@@ -38,9 +38,10 @@ enum class RefusalReason : uint8_t {
   kStackWalkingRuntime,   // the module is V8's: its code reads return addresses off the stack
   kGoRuntime,             // the module is Go's: its stacks move
   kCancellationPoint,     // a signal handler asks whether a thread stands in it
+  kHiddenUnwinder,        // the module's unwinder has no names and was not found
 };
 
-inline constexpr int kRefusalReasonCount = 24;
+inline constexpr int kRefusalReasonCount = 25;
 
 // "JUMP_INTO_PROLOGUE": stable, for counters and filters.
 absl::string_view ReasonName(RefusalReason reason);

@@ -43,6 +43,23 @@ absl::StatusOr<std::vector<WantedModule>> ReadWanted(absl::Span<const target::Ma
   return wanted;
 }
 
+// A program of which nothing is known is not only a pattern that matches nothing.
+absl::Status CheckHasFunctions(const std::vector<WantedModule>& wanted) {
+  if (wanted.empty() || !wanted.front().mapped->is_main_executable) return absl::OkStatus();
+  const symbols::Module& program = *wanted.front().module;
+  if (!program.functions.empty()) return absl::OkStatus();
+  if (program.has_go_runtime) {
+    return absl::FailedPreconditionError(
+        absl::StrCat(program.path,
+                     " is a Go program: its stacks move, return addresses included, so that hooks "
+                     "would break it; use its own profiler (net/http/pprof)"));
+  }
+  return absl::FailedPreconditionError(
+      absl::StrCat(program.path,
+                   " has neither symbols nor unwind information (.eh_frame), so that its functions "
+                   "are not known; install its debug symbols, or link it without -s"));
+}
+
 void AddNotes(const symbols::Module& module, const symbols::SourceLines& lines,
               std::vector<std::string>& notes) {
   notes.insert(notes.end(), module.notes.begin(), module.notes.end());
@@ -68,6 +85,8 @@ absl::StatusOr<ProgramPlan> SelectAndPlan(absl::Span<const target::MappedModule>
   absl::StatusOr<std::vector<WantedModule>> wanted =
       ReadWanted(modules, std::move(program), pattern);
   if (!wanted.ok()) return wanted.status();
+  const absl::Status known = CheckHasFunctions(*wanted);
+  if (!known.ok()) return known;
   const std::vector<pattern::ModuleRef> references = References(*wanted);
   absl::StatusOr<std::vector<pattern::Selection>> selected = pattern.Select(references, unmatched);
   if (!selected.ok()) return selected.status();

@@ -70,6 +70,11 @@ bool ElfSection::Exists(const ElfFile& file, absl::string_view name) {
   return FindSection(file, name) != nullptr;
 }
 
+uint64_t ElfSection::Address(const ElfFile& file, absl::string_view name) {
+  const Elf64_Shdr* header = FindSection(file, name);
+  return header == nullptr || (header->sh_flags & SHF_ALLOC) == 0 ? 0 : header->sh_addr;
+}
+
 absl::Status ElfSection::Unpack(absl::string_view name) {
   const auto packed = file_->Read(offset_, size_);
   if (!packed.ok()) return packed.status();

@@ -27,6 +27,8 @@ class ElfSection {
   static absl::StatusOr<ElfSection> Open(const ElfFile& file, absl::string_view name);
   // Whether Open would not say NOT_FOUND.
   static bool Exists(const ElfFile& file, absl::string_view name);
+  // Where it is in memory (vaddr); 0: it does not exist, or is not loaded.
+  static uint64_t Address(const ElfFile& file, absl::string_view name);
 
   // Bytes, unpacked.
   uint64_t size() const { return size_; }

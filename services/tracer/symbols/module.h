@@ -23,6 +23,9 @@ enum class Kind : uint8_t {
   kColdFragment,  // "foo.cold": entered by a jump from inside foo
   kCompilerGlue,  // _init, frame_dummy, ...: start-up code of no interest
   kProgramEntry,  // _start: entered by the kernel, has no caller
+  // Of a program without symbols (symbols/nameless_unwinder.h):
+  kUnwinder,        // walks frames, or calls the lookup
+  kUnwinderLookup,  // what _Unwind_Find_FDE is
 };
 
 struct Function {
@@ -75,6 +78,8 @@ struct Module {
   bool is_program = false;             // can be executed, not only loaded
   bool has_symtab = false;             // its own or its debug file's; else exported names only
   bool is_dynamic_loader = false;      // ld-linux: never hooked
+  bool has_go_runtime = false;         // stacks move
+  bool unwinder_is_hidden = false;     // it has one, and its lookup was not found
   std::vector<Segment> segments;       // PT_LOAD, sorted by vaddr
   std::vector<Function> functions;     // sorted by offset, offsets are unique
   std::vector<CodeRange> code_ranges;  // sorted by offset; empty: no .eh_frame

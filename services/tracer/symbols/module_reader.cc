@@ -13,6 +13,9 @@
 #include "services/tracer/symbols/dynamic_section.h"
 #include "services/tracer/symbols/eh_frame.h"
 #include "services/tracer/symbols/elf_file.h"
+#include "services/tracer/symbols/elf_section.h"
+#include "services/tracer/symbols/go_runtime.h"
+#include "services/tracer/symbols/nameless_unwinder.h"
 #include "services/tracer/symbols/symbol_table.h"
 
 namespace flightrec::symbols {
@@ -72,6 +75,12 @@ void ReadEhFrameOf(uint64_t header_vaddr, Module& module) {
   module.code_ranges = ReadEhFrame(module.BytesAt(vaddr), vaddr);
 }
 
+// Linkers leave the header out of static programs.
+void ReadEhFrameSection(const ElfFile& file, Module& module) {
+  const uint64_t vaddr = ElfSection::Address(file, ".eh_frame");
+  if (vaddr != 0) module.code_ranges = ReadEhFrame(module.BytesAt(vaddr), vaddr);
+}
+
 absl::Status ReadOtherHeaders(const ElfFile& file, Module& module) {
   for (const Elf64_Phdr& program : file.program_headers()) {
     if (program.p_type == PT_DYNAMIC) {
@@ -105,6 +114,8 @@ absl::StatusOr<Module> ReadModule(const std::string& path, const DebugDirectorie
   if (absl::Status read = ReadOtherHeaders(*file, module); !read.ok()) {
     return read;
   }
+  if (module.code_ranges.empty()) ReadEhFrameSection(*file, module);
+  module.has_go_runtime = HasGoRuntime(*file);
   module.build_id = ReadBuildId(*file);
   const absl::optional<ElfFile> debug =
       FindDebugFile(*file, module.build_id, directories, module.notes);
@@ -115,6 +126,7 @@ absl::StatusOr<Module> ReadModule(const std::string& path, const DebugDirectorie
   }
   module.is_dynamic_loader = absl::StartsWith(module.soname, "ld-linux");
   ReadFunctions(*file, debug.has_value() ? &*debug : nullptr, module);
+  if (!module.has_symtab) FindNamelessUnwinder(module);
   return module;
 }
 

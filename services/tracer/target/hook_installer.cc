@@ -147,7 +147,8 @@ absl::Status HookInstaller::AddUnwinder(const symbols::Module& module, uint64_t 
   for (uint32_t i = 0; i < module.functions.size(); ++i) {
     const std::string& symbol = module.functions[i].symbol;
     absl::Status status;
-    if (symbol == "_Unwind_Find_FDE") {
+    if (symbol == "_Unwind_Find_FDE" ||
+        module.functions[i].kind == symbols::Kind::kUnwinderLookup) {
       status = AddQuestion(module, load_bias, i, image.find_fde, stub::Answer::kFunctionResult);
     } else if (symbol == "_dl_find_object") {
       status = AddQuestion(module, load_bias, i, image.find_object, stub::Answer::kZero);

@@ -186,7 +186,7 @@ absl::Status Installation::Prepare(std::shared_ptr<const symbols::Module> module
     status = installer_->AddUnwinder(*module, LoadBias(*module, mapped->front().base));
   }
   for (const symbols::Function& function : module->functions) {
-    if (absl::StartsWith(function.symbol, "_Unwind_"))
+    if (absl::StartsWith(function.symbol, "_Unwind_") || function.kind == symbols::Kind::kUnwinder)
       own_unwinder_.push_back(
           {function.offset + LoadBias(*module, mapped->front().base), function.size});
   }
