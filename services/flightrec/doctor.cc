@@ -137,7 +137,9 @@ Finding CheckLanes(const DoctorFacts& facts) {
     return Fail("lanes", absl::StrCat(lanes.path, ": ", lanes.usable.message()),
                 "make it writable for this user, or give the tracer another --state_dir on tmpfs");
   }
-  const std::string found = absl::StrCat(lanes.path, " has ", Mebibytes(lanes.free_bytes), " free");
+  // No code comes from a file: stubs and agent are written into memory of the program.
+  const std::string found = absl::StrCat(lanes.path, " has ", Mebibytes(lanes.free_bytes), " free",
+                                         lanes.noexec ? " (noexec, which does no harm)" : "");
   const std::string needed =
       absl::StrCat("a program of 64 threads takes ", Mebibytes(facts.default_lane_bytes));
   constexpr char kGrow[] =

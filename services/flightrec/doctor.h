@@ -24,6 +24,7 @@ struct DirectoryFacts {
   absl::Status usable;
   bool on_tmpfs = false;
   uint64_t free_bytes = 0;
+  bool noexec = false;
 };
 
 struct RuntimeFacts {

@@ -6,6 +6,7 @@
 #include <sys/auxv.h>
 #include <sys/ptrace.h>
 #include <sys/statfs.h>
+#include <sys/statvfs.h>
 #include <sys/utsname.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -57,6 +58,7 @@ DirectoryFacts ReadDirectory(const std::string& path) {
     return facts;
   }
   facts.on_tmpfs = info.f_type == TMPFS_MAGIC;
+  facts.noexec = (info.f_flags & ST_NOEXEC) != 0;
   facts.free_bytes = uint64_t{info.f_bavail} * static_cast<uint64_t>(info.f_bsize);
   if (access(existing.c_str(), W_OK | X_OK) != 0) {
     facts.usable = absl::ErrnoToStatus(errno, absl::StrCat("cannot make files in ", existing));

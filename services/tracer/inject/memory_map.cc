@@ -50,6 +50,7 @@ absl::StatusOr<MemoryMap> MemoryMap::Parse(absl::string_view text) {
       return absl::InvalidArgumentError(absl::StrCat("not a line of a memory map: ", line));
     }
     mapping.executable = fields[1][2] == 'x';
+    mapping.shared = fields[1][3] == 's';
     if (fields.size() > 5) {
       mapping.path = std::string(absl::StripAsciiWhitespace(fields[5]));
     }
@@ -81,9 +82,10 @@ absl::StatusOr<uint64_t> MemoryMap::FindGapNear(uint64_t low, uint64_t high, uin
   if (gap_low < highest) consider(highest);
   if (below != 0) return below;
   if (above != 0) return above;
-  return absl::ResourceExhaustedError(absl::StrCat("no free ", need, " bytes within 2 GiB of ",
-                                                   absl::Hex(low), "-", absl::Hex(high),
-                                                   "; hook fewer functions"));
+  return absl::FailedPreconditionError(absl::StrCat(
+      "no free ", need, " bytes within 2 GiB of the code at ", absl::Hex(low), "-", absl::Hex(high),
+      ", and a jump reaches no farther; hook fewer functions (-f), or start the "
+      "program with less memory reserved around its code"));
 }
 
 }  // namespace flightrec::inject

@@ -21,7 +21,8 @@ struct Mapping {
   uint64_t high = 0;
   uint64_t file_offset = 0;
   bool executable = false;
-  std::string path;  // "[stack]", a file or empty
+  bool shared = false;  // what is written is seen by others
+  std::string path;     // "[stack]", a file or empty
 };
 
 class MemoryMap {
@@ -33,7 +34,7 @@ class MemoryMap {
   const std::vector<Mapping>& mappings() const { return mappings_; }
 
   // A free range of `bytes` that near jumps reach from all of [low, high) and
-  // back. RESOURCE_EXHAUSTED if there is none. Prefers addresses below, which
+  // back. FAILED_PRECONDITION if there is none. Prefers addresses below, which
   // leaves the heap of a program room to grow.
   absl::StatusOr<uint64_t> FindGapNear(uint64_t low, uint64_t high, uint64_t bytes) const;
 

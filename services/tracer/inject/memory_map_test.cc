@@ -52,13 +52,13 @@ TEST(MemoryMap, no_room_below__then_gap_above_that_leaves_room_for_the_heap) {
   EXPECT_LT(*gap + (8 << 20), 0x400000 + kTwoGiB);
 }
 
-TEST(MemoryMap, everything_taken__then_resource_exhausted) {
+TEST(MemoryMap, everything_taken__then_failed_precondition) {
   const auto map = MemoryMap::Parse(
       "10000-100000000 rw-p 00000000 00:00 0 \n"
       "100000000-100002000 r-xp 00000000 08:01 12 /bin/a\n"
       "100002000-200000000 rw-p 00000000 00:00 0 \n");
   EXPECT_EQ(map->FindGapNear(0x100000000, 0x100002000, 4096).status().code(),
-            absl::StatusCode::kResourceExhausted);
+            absl::StatusCode::kFailedPrecondition);
 }
 
 TEST(MemoryMap, this_process__then_has_a_stack) {

@@ -46,7 +46,7 @@ absl::StatusOr<RegionBuilder*> HookInstaller::RegionFor(const symbols::Module& m
   const stub::LaneGeometry geometry = memory_.geometry();
   absl::StatusOr<RegionSpace> space =
       memory_.MapRegion(low, high, RegionBuilder::BytesFor(stubs, geometry));
-  if (space.status().code() == absl::StatusCode::kResourceExhausted) {
+  if (!space.ok() && hooks < stubs) {
     stubs = hooks;
     space = memory_.MapRegion(low, high, RegionBuilder::BytesFor(stubs, geometry));
   }

@@ -21,6 +21,7 @@
 #include "services/tracer/target/process_starts.h"
 #include "services/tracer/target/seccomp_check.h"
 #include "services/tracer/target/text_change.h"
+#include "services/tracer/target/text_protection.h"
 
 namespace flightrec::target {
 namespace {
@@ -165,6 +166,8 @@ absl::Status Installation::Prepare(std::shared_ptr<const symbols::Module> module
   absl::StatusOr<std::vector<ModuleHooks>> plan = options_.plan(*mapped, module);
   options_.plan = nullptr;
   if (!plan.ok()) return plan.status();
+  const absl::Status changeable = CheckCode(*plan);
+  if (!changeable.ok()) return changeable;
   // From here on threads of the program wait for this one. 0 is this thread. Not permitted to
   // everyone: then it stays an ordinary one.
   static_cast<void>(setpriority(PRIO_PROCESS, 0, kNiceness));
@@ -200,6 +203,17 @@ absl::Status Installation::Prepare(std::shared_ptr<const symbols::Module> module
   if (status.ok()) status = AddNotices(*module, *plan, *mapped);
   if (status.ok()) InstallLoaderEvents(*entries);
   return status.ok() ? memory_->Activate() : status;
+}
+
+absl::Status Installation::CheckCode(const std::vector<ModuleHooks>& plan) const {
+  const absl::StatusOr<inject::MemoryMap> map = inject::MemoryMap::Read(pid());
+  if (!map.ok()) return map.status();
+  std::vector<uint64_t> addresses;
+  for (const ModuleHooks& hooks : plan) {
+    const uint64_t bias = LoadBias(*hooks.module, hooks.base);
+    for (const Hook& hook : hooks.hooks) addresses.push_back(hook.site.address + bias);
+  }
+  return CheckChangeable(pid(), *map, std::move(addresses));
 }
 
 // In the C library, or in the program itself if it has no other.

@@ -161,6 +161,8 @@ class Installation {
   absl::Status RestoreLookups();
   absl::StatusOr<std::string> Release(OpenCalls open_calls, Removal& removal);
   absl::Status CheckProgram() const;
+  // Whether the kernel lets it be changed, as far as that can be seen.
+  absl::Status CheckCode(const std::vector<ModuleHooks>& plan) const;
   absl::Status FindSystemCall();
   // Whether seccomp filters let hooks be made.
   absl::Status AllowedByFilters();

@@ -40,9 +40,16 @@ absl::Span<const uint8_t> AsBytes(const T& value) {
 
 absl::StatusOr<uint64_t> ProcessMemory::Map(const char* what, uint64_t address, uint64_t bytes,
                                             int protection, int flags, int64_t file) {
-  return process_.SystemCall(what, SYS_mmap,
-                             {address, bytes, static_cast<uint64_t>(protection),
-                              static_cast<uint64_t>(flags), static_cast<uint64_t>(file), 0});
+  absl::StatusOr<uint64_t> mapped =
+      process_.SystemCall(what, SYS_mmap,
+                          {address, bytes, static_cast<uint64_t>(protection),
+                           static_cast<uint64_t>(flags), static_cast<uint64_t>(file), 0});
+  if (mapped.status().code() != absl::StatusCode::kResourceExhausted) return mapped;
+  return absl::FailedPreconditionError(absl::StrCat(
+      mapped.status().message(), ": it may not have ", (bytes >> 20) + 1,
+      " MiB of addresses more; raise its limit (prlimit --as=unlimited --pid ", process_.pid(),
+      ", vm.max_map_count, vm.overcommit_memory), or record fewer threads with smaller lanes "
+      "(--max_threads, --lane_bytes)"));
 }
 
 absl::Status ProcessMemory::Add(const RegionSpace& space, std::vector<RegionSpace>& spaces) {

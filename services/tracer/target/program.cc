@@ -92,6 +92,13 @@ absl::Status Check(const std::string& path) {
   if (!S_ISREG(info.st_mode)) {
     return absl::InvalidArgumentError(absl::StrCat("program ", path, " is not a regular file"));
   }
+  struct statvfs mount;
+  if (statvfs(path.c_str(), &mount) == 0 && (mount.f_flag & ST_NOEXEC) != 0) {
+    return absl::PermissionDeniedError(absl::StrCat(
+        "program ", path,
+        " is on a file system that is mounted noexec; copy it to another one, or mount "
+        "-o remount,exec"));
+  }
   if (access(path.c_str(), X_OK) != 0) {
     return absl::PermissionDeniedError(
         absl::StrCat("program ", path, " is not executable; chmod +x it first"));

@@ -7,6 +7,7 @@
 
 #include "absl/types/optional.h"
 #include "services/tracer/inject/memory_map.h"
+#include "services/tracer/target/text_protection.h"
 #include "services/tracer/target/thread_stacks.h"
 
 namespace flightrec::target {
@@ -115,6 +116,18 @@ class Windows {
   std::vector<size_t> blocked_;
 };
 
+// By writing what is there.
+absl::Status TryWriting(inject::RemoteProcess& process, uint64_t address) {
+  uint8_t byte = 0;
+  absl::Status status = process.Read(address, absl::MakeSpan(&byte, 1));
+  if (status.ok()) status = process.Write(address, absl::MakeConstSpan(&byte, 1));
+  if (status.ok()) return status;
+  const absl::StatusOr<inject::MemoryMap> map = inject::MemoryMap::Read(process.pid());
+  if (!map.ok()) return status;
+  const absl::Status known = CheckChangeable(process.pid(), *map, {address});
+  return known.ok() ? status : known;
+}
+
 // What the signal handlers of a thread return to.
 absl::Status MoveInterrupted(inject::RemoteProcess& process, const inject::MemoryMap& map,
                              uint64_t stack_pointer, Windows& windows) {
@@ -175,7 +188,12 @@ absl::StatusOr<std::vector<size_t>> MoveThreads(ThreadControl& threads,
 }
 
 absl::Status WriteText(inject::RemoteProcess& process, absl::Span<const TextChange> changes) {
-  for (const Run& run : MakeRuns(changes)) {
+  const std::vector<Run> runs = MakeRuns(changes);
+  for (const Run& run : runs) {
+    const absl::Status writable = TryWriting(process, run.low);
+    if (!writable.ok()) return writable;
+  }
+  for (const Run& run : runs) {
     std::vector<uint8_t> text(run.high - run.low);
     if (run.changes.size() > 1 && process.Read(run.low, absl::MakeSpan(text)).ok()) {
       for (const size_t index : run.changes) {

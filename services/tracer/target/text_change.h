@@ -39,7 +39,8 @@ absl::StatusOr<std::vector<size_t>> MoveThreads(ThreadControl& threads,
                                                 inject::RemoteProcess& process,
                                                 absl::Span<const TextChange> changes);
 
-// Many changes close to each other cost one write.
+// Many changes close to each other cost one write. FAILED_PRECONDITION before anything is changed:
+// the kernel does not let the code be written.
 absl::Status WriteText(inject::RemoteProcess& process, absl::Span<const TextChange> changes);
 
 }  // namespace flightrec::target
