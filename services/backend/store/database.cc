@@ -333,11 +333,7 @@ absl::Status Database::Recover() {
   // After some errors, full disks among them, RocksDB has to be opened again. While that cannot
   // work it stays as it is, so that it can be read.
   if (absl::Status ready = CheckRoomToOpen(); !ready.ok()) return ready;
-  {
-    // A compaction would hold the lock until it is through.
-    absl::ReaderMutexLock lock(&mutex_);
-    if (db_ != nullptr) db_->DisableManualCompaction();
-  }
+  // Compactions that Reclaim waits for have ended with the failed write.
   absl::MutexLock lock(&mutex_);
   CloseRocks();
   absl::Status opened = OpenRocks();

@@ -88,7 +88,7 @@ class Database {
   absl::Status DeleteRange(Family family, absl::string_view begin, absl::string_view end);
 
   // Gives back the disk space of keys that were deleted; of chunks, once all of their blob file
-  // are. Writes go on. UNAVAILABLE: Recover has ended it.
+  // are. Writes go on. An error: a write has failed meanwhile, which ends it.
   absl::Status Reclaim(Family family);
 
   // A store of its own with all that was written before the call, as hard links where the file
