@@ -33,17 +33,17 @@ IngestClient::~IngestClient() {
   thread_.join();
 }
 
-bool IngestClient::Offer(v1::Item item) {
+bool IngestClient::Offer(const ids::Ulid& recording, v1::Item item) {
   absl::MutexLock lock(&mutex_);
-  const bool taken = spool_.Append(std::move(item), options_.spool_bytes);
+  const bool taken = spool_.Append(recording, std::move(item), options_.spool_bytes);
   if (!taken) ++stats_.refused_items;
   return taken;
 }
 
-absl::Status IngestClient::Send(v1::Item item) {
+absl::Status IngestClient::Send(const ids::Ulid& recording, v1::Item item) {
   absl::MutexLock lock(&mutex_);
   const uint64_t limit = options_.spool_bytes + kReservedSpoolBytes;
-  if (spool_.Append(std::move(item), limit)) {
+  if (spool_.Append(recording, std::move(item), limit)) {
     urgent_ = true;
     return absl::OkStatus();
   }
@@ -85,6 +85,15 @@ IngestStats IngestClient::Stats() const {
   stats.durable_items = spool_.durable_items();
   stats.durable_bytes = spool_.durable_bytes();
   return stats;
+}
+
+uint64_t IngestClient::TakeRejected(const ids::Ulid& recording) {
+  absl::MutexLock lock(&mutex_);
+  const auto found = rejected_.find(recording);
+  if (found == rejected_.end()) return 0;
+  const uint64_t items = found->second;
+  rejected_.erase(found);
+  return items;
 }
 
 void IngestClient::Run() {
@@ -228,10 +237,15 @@ void IngestClient::HandleDurable(uint64_t sequence) {
 }
 
 void IngestClient::HandleRejection(const v1::Rejection& rejection) {
-  stats_.rejected_items += spool_.ItemsOf(rejection.sequence());
+  const uint64_t items = spool_.ItemsOf(rejection.sequence());
+  stats_.rejected_items += items;
+  const ids::Ulid recording = spool_.RecordingOf(rejection.sequence());
+  if (rejected_.size() < kMaxRejectedRecordings || rejected_.contains(recording))
+    rejected_[recording] += items;
   stats_.last_error = absl::Status(static_cast<absl::StatusCode>(rejection.status().code()),
                                    rejection.status().message());
   logger_.Error("batch_rejected", {{"sequence", rejection.sequence()},
+                                   {"recording", recording.ToString()},
                                    {"item", rejection.item()},
                                    {"status", stats_.last_error}});
 }

@@ -16,11 +16,13 @@
 #include <thread>
 
 #include "absl/base/thread_annotations.h"
+#include "absl/container/flat_hash_map.h"
 #include "absl/random/bit_gen_ref.h"
 #include "absl/status/status.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "common/clock/clock.h"
+#include "common/ids/ulid.h"
 #include "common/log/logger.h"
 #include "flightrec/ingest/v1/ingest.grpc.pb.h"
 #include "services/tracer/ingest/backoff.h"
@@ -30,6 +32,8 @@ namespace flightrec::ingest {
 
 // Above the spool's limit, for Send.
 inline constexpr uint64_t kReservedSpoolBytes = uint64_t{16} << 20;
+// Of as many recordings it is remembered how much of them was rejected.
+inline constexpr size_t kMaxRejectedRecordings = 1000;
 
 struct IngestOptions {
   // Names this producer for its whole life; a ULID does.
@@ -74,17 +78,20 @@ class IngestClient {
   IngestClient& operator=(const IngestClient&) = delete;
 
   // False when the spool is full; the item is dropped then.
-  bool Offer(v1::Item item);
+  bool Offer(const ids::Ulid& recording, v1::Item item);
 
   // With a reserve above the limit, for what must not be missing: names, states, final chunks.
   // RESOURCE_EXHAUSTED when that is used up too; the item is dropped then.
-  absl::Status Send(v1::Item item);
+  absl::Status Send(const ids::Ulid& recording, v1::Item item);
 
   // Waits until everything handed over before is on the backend's disk. DEADLINE_EXCEEDED says how
   // much is not, and why the last stream ended if one did.
   absl::Status Flush(absl::Duration timeout);
 
   IngestStats Stats() const;
+  // Items of this recording in batches that the backend refused for what they are, since the last
+  // time.
+  uint64_t TakeRejected(const ids::Ulid& recording);
 
  private:
   using Stream = grpc::ClientReaderWriterInterface<v1::SessionRequest, v1::SessionResponse>;
@@ -115,6 +122,7 @@ class IngestClient {
   mutable absl::Mutex mutex_;
   Spool spool_ ABSL_GUARDED_BY(mutex_);
   IngestStats stats_ ABSL_GUARDED_BY(mutex_);
+  absl::flat_hash_map<ids::Ulid, uint64_t> rejected_ ABSL_GUARDED_BY(mutex_);
   bool stop_ ABSL_GUARDED_BY(mutex_) = false;
   uint64_t epoch_ ABSL_GUARDED_BY(mutex_) = 1;
   int flushing_ ABSL_GUARDED_BY(mutex_) = 0;

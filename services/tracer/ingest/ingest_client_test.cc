@@ -19,6 +19,8 @@ namespace {
 
 // Only a test that fails takes that long.
 constexpr absl::Duration kPatience = absl::Seconds(30);
+constexpr ids::Ulid kRecording(ids::Ulid::Bytes{1});
+constexpr ids::Ulid kOther(ids::Ulid::Bytes{2});
 
 v1::Item Named(int number, size_t bytes = 0) {
   v1::Item item;
@@ -46,7 +48,7 @@ class IngestClientTest : public ::testing::Test {
   }
 
   void Offer(int from, int to) {
-    for (int i = from; i < to; ++i) ASSERT_TRUE(client_->Offer(Named(i))) << i;
+    for (int i = from; i < to; ++i) ASSERT_TRUE(client_->Offer(kRecording, Named(i))) << i;
   }
 
   absl::Duration batch_delay_ = absl::Milliseconds(1);
@@ -74,7 +76,7 @@ TEST_F(IngestClientTest, items_offered_one_after_the_other__share_a_batch) {
   StartClient();
   ASSERT_EQ(client_->Flush(kPatience), absl::OkStatus());
   Offer(0, 3);
-  EXPECT_EQ(client_->Send(Named(3)), absl::OkStatus());
+  EXPECT_EQ(client_->Send(kRecording, Named(3)), absl::OkStatus());
   backend_.AwaitBatches(1);
   EXPECT_EQ(backend_.names(), Names(0, 4));
 }
@@ -129,21 +131,21 @@ TEST_F(IngestClientTest, acks_that_come_late__are_waited_for) {
 TEST_F(IngestClientTest, full_spool__refuses_the_newest_and_keeps_the_first) {
   StartClient(/*spool_bytes=*/100'000);
   int taken = 0;
-  while (client_->Offer(Named(taken, 1000))) ++taken;
+  while (client_->Offer(kRecording, Named(taken, 1000))) ++taken;
   EXPECT_EQ(taken, 98);
-  EXPECT_FALSE(client_->Offer(Named(taken, 1000)));
-  EXPECT_EQ(client_->Send(Named(taken, 1000)), absl::OkStatus());
+  EXPECT_FALSE(client_->Offer(kRecording, Named(taken, 1000)));
+  EXPECT_EQ(client_->Send(kRecording, Named(taken, 1000)), absl::OkStatus());
   EXPECT_EQ(client_->Stats().refused_items, 2u);
   backend_.Start();
   EXPECT_EQ(client_->Flush(kPatience), absl::OkStatus());
   EXPECT_EQ(backend_.names(), Names(0, taken + 1));
-  EXPECT_TRUE(client_->Offer(Named(0, 1000)));
+  EXPECT_TRUE(client_->Offer(kRecording, Named(0, 1000)));
 }
 
 TEST_F(IngestClientTest, used_up_reserve__is_resource_exhausted) {
   StartClient(/*spool_bytes=*/0);
-  EXPECT_EQ(client_->Send(Named(1, kReservedSpoolBytes / 2)), absl::OkStatus());
-  EXPECT_EQ(client_->Send(Named(1, kReservedSpoolBytes / 2)).code(),
+  EXPECT_EQ(client_->Send(kRecording, Named(1, kReservedSpoolBytes / 2)), absl::OkStatus());
+  EXPECT_EQ(client_->Send(kRecording, Named(1, kReservedSpoolBytes / 2)).code(),
             absl::StatusCode::kResourceExhausted);
 }
 
@@ -151,7 +153,7 @@ TEST_F(IngestClientTest, little_credit__is_never_exceeded) {
   backend_.SetCredit(5000);
   backend_.Start();
   StartClient();
-  for (int i = 0; i < 50; ++i) ASSERT_TRUE(client_->Offer(Named(i, 1000)));
+  for (int i = 0; i < 50; ++i) ASSERT_TRUE(client_->Offer(kRecording, Named(i, 1000)));
   EXPECT_EQ(client_->Flush(kPatience), absl::OkStatus());
   EXPECT_EQ(backend_.names(), Names(0, 50));
   EXPECT_LE(backend_.most_bytes_in_flight(), 5000u);
@@ -172,16 +174,20 @@ TEST_F(IngestClientTest, backend_with_another_store__is_told_a_new_epoch) {
   EXPECT_EQ(client_->Stats().backend_losses, 1u);
 }
 
-TEST_F(IngestClientTest, rejected_batch__is_counted_and_not_sent_again) {
+TEST_F(IngestClientTest, rejected_batch__is_counted_for_its_recording_and_not_sent_again) {
   backend_.RejectNextBatch();
-  backend_.Start();
   StartClient();
-  ASSERT_TRUE(client_->Offer(Named(0)));
+  ASSERT_TRUE(client_->Offer(kRecording, Named(0)));
+  ASSERT_TRUE(client_->Offer(kOther, Named(1)));
+  backend_.Start();
   ASSERT_EQ(client_->Flush(kPatience), absl::OkStatus());
-  Offer(1, 5);
+  Offer(2, 5);
   EXPECT_EQ(client_->Flush(kPatience), absl::OkStatus());
   EXPECT_EQ(backend_.names(), Names(1, 5));
   EXPECT_EQ(client_->Stats().rejected_items, 1u);
+  EXPECT_EQ(client_->TakeRejected(kOther), 0u);
+  EXPECT_EQ(client_->TakeRejected(kRecording), 1u);
+  EXPECT_EQ(client_->TakeRejected(kRecording), 0u);
   EXPECT_EQ(client_->Stats().last_error.code(), absl::StatusCode::kInvalidArgument);
 }
 

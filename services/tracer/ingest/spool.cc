@@ -11,10 +11,10 @@ constexpr uint64_t kBatchOverheadBytes = 11;
 
 }  // namespace
 
-bool Spool::Append(v1::Item item, uint64_t limit_bytes) {
+bool Spool::Append(const ids::Ulid& recording, v1::Item item, uint64_t limit_bytes) {
   const uint64_t bytes = item.ByteSizeLong() + kItemOverheadBytes;
   if (bytes_ + bytes > limit_bytes) return false;
-  waiting_.push_back({std::move(item), bytes});
+  waiting_.push_back({recording, std::move(item), bytes});
   bytes_ += bytes;
   waiting_bytes_ += bytes;
   ++appended_items_;
@@ -29,7 +29,7 @@ bool Spool::CanSend(uint64_t credit_bytes) const {
 Spool::Frame Spool::NextFrame(uint64_t max_batch_bytes, uint64_t& credit_bytes) {
   if (!CanSend(credit_bytes)) return nullptr;
   if (unsent_ == batches_.size()) {
-    Batch batch = {std::make_shared<v1::SessionRequest>(), 0, 0};
+    Batch batch = {waiting_.front().recording, std::make_shared<v1::SessionRequest>(), 0, 0};
     v1::Batch& message = *batch.frame->mutable_batch();
     message.set_sequence(first_sequence_ + batches_.size());
     const uint64_t limit = std::min(max_batch_bytes, credit_bytes);
@@ -40,7 +40,8 @@ Spool::Frame Spool::NextFrame(uint64_t max_batch_bytes, uint64_t& credit_bytes) 
       batch.item_bytes += waiting_.front().bytes;
       waiting_bytes_ -= waiting_.front().bytes;
       waiting_.pop_front();
-    } while (!waiting_.empty() && bytes + waiting_.front().bytes <= limit);
+    } while (!waiting_.empty() && waiting_.front().recording == batch.recording &&
+             bytes + waiting_.front().bytes <= limit);
     batch.batch_bytes = message.ByteSizeLong();
     batches_.push_back(std::move(batch));
   }
@@ -78,10 +79,19 @@ void Spool::Renumber() {
   }
 }
 
+const Spool::Batch* Spool::Find(uint64_t sequence) const {
+  if (sequence < first_sequence_ || sequence >= first_sequence_ + batches_.size()) return nullptr;
+  return &batches_[sequence - first_sequence_];
+}
+
 uint64_t Spool::ItemsOf(uint64_t sequence) const {
-  if (sequence < first_sequence_ || sequence >= first_sequence_ + batches_.size()) return 0;
-  const Batch& batch = batches_[sequence - first_sequence_];
-  return static_cast<uint64_t>(batch.frame->batch().items_size());
+  const Batch* batch = Find(sequence);
+  return batch == nullptr ? 0 : static_cast<uint64_t>(batch->frame->batch().items_size());
+}
+
+ids::Ulid Spool::RecordingOf(uint64_t sequence) const {
+  const Batch* batch = Find(sequence);
+  return batch == nullptr ? ids::Ulid() : batch->recording;
 }
 
 }  // namespace flightrec::ingest

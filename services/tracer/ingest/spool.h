@@ -1,5 +1,6 @@
 // What was handed over and is not on the backend's disk yet, in order: items that wait, and
-// batches that were numbered and may have to be sent again.
+// batches that were numbered and may have to be sent again. A batch has items of one recording: the
+// backend takes or refuses it as a whole.
 //
 // Not thread-safe. In memory only. Does not send.
 #ifndef SERVICES_TRACER_INGEST_SPOOL_H_
@@ -11,6 +12,7 @@
 #include <memory>
 #include <utility>
 
+#include "common/ids/ulid.h"
 #include "flightrec/ingest/v1/ingest.pb.h"
 
 namespace flightrec::ingest {
@@ -21,7 +23,7 @@ class Spool {
   using Frame = std::shared_ptr<const v1::SessionRequest>;
 
   // False if the spool would hold more than `limit_bytes`; `item` is dropped then.
-  bool Append(v1::Item item, uint64_t limit_bytes);
+  bool Append(const ids::Ulid& recording, v1::Item item, uint64_t limit_bytes);
 
   bool empty() const { return waiting_.empty() && batches_.empty(); }
   bool HasUnsentBatch() const { return unsent_ < batches_.size(); }
@@ -46,6 +48,8 @@ class Spool {
 
   // Items of a batch that is still held, or 0.
   uint64_t ItemsOf(uint64_t sequence) const;
+  // Its recording, or none.
+  ids::Ulid RecordingOf(uint64_t sequence) const;
 
   uint64_t acknowledged_sequence() const { return first_sequence_ - 1; }
   uint64_t items() const { return appended_items_ - durable_items_; }
@@ -59,14 +63,19 @@ class Spool {
 
  private:
   struct Waiting {
+    ids::Ulid recording;
     v1::Item item;
     uint64_t bytes;
   };
   struct Batch {
+    ids::Ulid recording;
     std::shared_ptr<v1::SessionRequest> frame;
     uint64_t item_bytes;   // as counted in bytes_
     uint64_t batch_bytes;  // as credit counts them
   };
+
+  // Null if it is not held.
+  const Batch* Find(uint64_t sequence) const;
 
   std::deque<Waiting> waiting_;
   std::deque<Batch> batches_;

@@ -162,7 +162,6 @@ void RecordingRun::StartDrain() {
         return ended;
       },
       sink);
-  rejected_before_ = environment_.ingest->Stats().rejected_items;
   {
     absl::MutexLock lock(&mutex_);
     UpdateCompleteness();
@@ -187,8 +186,7 @@ void RecordingRun::WatchLibraries() {
 
 void RecordingRun::NoteLibraries(const char* what, const absl::Status& why) {
   const std::string note = absl::StrCat(what, ": ", why.message());
-  if (std::count(notes_.begin(), notes_.end(), note) == 0 &&
-      notes_.size() < kMaxNotes)
+  if (std::count(notes_.begin(), notes_.end(), note) == 0 && notes_.size() < kMaxNotes)
     notes_.push_back(note);
 }
 
@@ -329,7 +327,7 @@ void RecordingRun::OnThread(const drain::DrainedThread& thread) {
 bool RecordingRun::OnChunk(drain::EncodedChunk chunk) {
   ingest::v1::Item item;
   *item.mutable_chunk()->mutable_data() = std::move(chunk.bytes);
-  return environment_.ingest->Offer(std::move(item));
+  return environment_.ingest->Offer(id_, std::move(item));
 }
 
 void RecordingRun::OnFinalChunk(drain::EncodedChunk chunk) {
@@ -339,7 +337,7 @@ void RecordingRun::OnFinalChunk(drain::EncodedChunk chunk) {
 }
 
 void RecordingRun::Send(ingest::v1::Item item) {
-  const absl::Status sent = environment_.ingest->Send(std::move(item));
+  const absl::Status sent = environment_.ingest->Send(id_, std::move(item));
   if (!sent.ok()) environment_.logger->Error("not_sent", {{"recording", name_}, {"error", sent}});
 }
 
@@ -388,11 +386,11 @@ void RecordingRun::Finish(const absl::optional<target::Outcome>& outcome) {
     LetGo();
   }
   absl::Status durable = environment_.ingest->Flush(environment_.flush_deadline);
-  const uint64_t rejected = environment_.ingest->Stats().rejected_items - rejected_before_;
+  const uint64_t rejected = environment_.ingest->TakeRejected(id_);
   if (durable.ok() && rejected > 0) {
-    durable = absl::DataLossError(absl::StrCat(
-        "the backend refused ", rejected,
-        " items of this tracer for good, maybe of this recording; see the tracer's log"));
+    durable = absl::DataLossError(
+        absl::StrCat("the backend refused ", rejected,
+                     " items of this recording for good; see the tracer's log"));
   }
   absl::MutexLock lock(&mutex_);
   if (!durable.ok()) recording_.set_failure(std::string(durable.message()));

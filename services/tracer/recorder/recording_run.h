@@ -105,7 +105,6 @@ class RecordingRun final : private drain::DrainSink {
   // Nothing of the tracer is in the program any more, or it has ended.
   bool program_is_clean_ = false;
   // Items of the whole tracer that the backend had refused before this recording.
-  uint64_t rejected_before_ = 0;
 
   // One change of the probes at a time; before mutex_.
   absl::Mutex probes_mutex_;
