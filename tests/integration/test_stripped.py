@@ -14,6 +14,22 @@ __attribute__((noinline)) int Middle(int x) { return Thrower(x) + 1; }
 __attribute__((noinline)) int Catcher(int x) { try { return Middle(x); } catch (const std::exception&) { return -1; } }
 int main() { long sum = 0; for (int i = 0; i < 1000; ++i) sum += Catcher(i); std::printf("sum %ld\n", sum); }
 """
+JUMPS = r"""
+#include <setjmp.h>
+#include <stdio.h>
+static jmp_buf back;
+__attribute__((noinline)) void Leave(int value) { longjmp(back, value); }
+__attribute__((noinline)) void Middle(int value) { Leave(value + 1); puts("never"); }
+int main(void) {
+  volatile int sum = 0;
+  for (volatile int i = 0; i < 100; ++i) {
+    const int value = setjmp(back);
+    if (value == 0) Middle(i);
+    sum += value;
+  }
+  return printf("sum %d\n", sum) < 0;
+}
+"""
 WAITS = "#include <unistd.h>\nint main(void) { char byte; write(1, \"ready\\n\", 6); return (int)read(0, &byte, 1); }\n"
 # Where a linker other than Go's may put it.
 GO_DATA = '__attribute__((used, aligned(16))) char info[] = "\\xff Go buildinf:";\n' + WAITS
@@ -54,6 +70,12 @@ def test_stripped__exceptions_cross_hooked_functions__then_output_is_the_same(fl
     calls = sorted((row["calls"] for row in rows if row["function"].startswith("sub_")), reverse=True)
     # Catcher, Middle and Thrower.
     assert calls.count(1000) >= 3
+
+
+def test_stripped__setjmp_without_a_name__then_comes_back_as_often(flightrec, tmp_path):
+    program = compile_text(tmp_path, JUMPS, "jumps", "gcc", "-static", "-s")
+    recorded = flightrec("run", "--", program)
+    assert (recorded.returncode, recorded.stdout) == (0, "sum 5050\n"), recorded.stderr
 
 
 def test_stripped__static_without_unwind_information__then_says_that_nothing_is_known(flightrec, tmp_path):

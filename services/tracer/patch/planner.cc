@@ -120,19 +120,19 @@ absl::optional<Problem> RbxProblem(absl::Span<const uint8_t> bytes, uint64_t add
   return absl::nullopt;
 }
 
-// Without a name the families that save a stack pointer or share a stack are
-// known by what they do: setjmp and longjmp mangle pointers with fs:[0x30], the
-// rest is a bare system call.
-absl::optional<Problem> NamelessProblem(absl::Span<const uint8_t> bytes, uint64_t address) {
-  constexpr int64_t kPointerGuard = 0x30;
+constexpr int64_t kPointerGuard = 0x30;
+
+// The first instruction of a function that is one of them.
+template <typename IsOne>
+absl::optional<Problem> FirstSuspect(absl::Span<const uint8_t> bytes, uint64_t address,
+                                     const IsOne& is_one) {
   Instruction instruction;
   for (size_t at = 0; at < bytes.size();) {
     if (!DecodeInstruction(bytes.subspan(at), instruction)) {
       ++at;
       continue;
     }
-    if (instruction.info.mnemonic == ZYDIS_MNEMONIC_SYSCALL ||
-        instruction.ReadsThreadWord(kPointerGuard)) {
+    if (is_one(instruction, address + at)) {
       return Problem{RefusalReason::kSavesContext,
                      absl::StrFormat("nameless, with %s at %#x", instruction.Text(address + at),
                                      address + at)};
@@ -140,6 +140,29 @@ absl::optional<Problem> NamelessProblem(absl::Span<const uint8_t> bytes, uint64_
     at += instruction.length();
   }
   return absl::nullopt;
+}
+
+// Without a name the families that save a stack pointer or share a stack are
+// known by what they do: setjmp and longjmp mangle pointers with fs:[0x30], the
+// rest is a bare system call. _setjmp jumps to a function that all of them share.
+absl::optional<Problem> NamelessProblem(const Module& module, absl::Span<const uint8_t> bytes,
+                                        uint64_t address) {
+  const auto mangles = [](const Instruction& instruction, uint64_t) {
+    return instruction.ReadsThreadWord(kPointerGuard);
+  };
+  const auto jumps_to_one = [&](const Instruction& instruction, uint64_t at) {
+    if (instruction.flow() != Flow::kJump) return false;
+    const uint64_t target = instruction.Target(at);
+    const int64_t index = module.FunctionAt(target);
+    if (index < 0 || target - address < bytes.size()) return false;
+    const Function& next = module.functions[static_cast<size_t>(index)];
+    return next.offset == target &&
+           FirstSuspect(module.BytesAt(target).subspan(0, next.size), target, mangles).has_value();
+  };
+  return FirstSuspect(bytes, address, [&](const Instruction& instruction, uint64_t at) {
+    return instruction.info.mnemonic == ZYDIS_MNEMONIC_SYSCALL || mangles(instruction, at) ||
+           jumps_to_one(instruction, at);
+  });
 }
 
 absl::optional<Problem> ReferenceProblem(const CodeScan& scan, const Function& function,
@@ -195,7 +218,7 @@ absl::optional<Problem> FillSite(const Module& module, const CodeScan& scan,
     if (const Reference* jump = scan.ContinuesAnother(function)) {
       return Problem{RefusalReason::kColdFragment, jump->Text()};
     }
-    if (auto problem = NamelessProblem(bytes.subspan(0, size), site.address)) {
+    if (auto problem = NamelessProblem(module, bytes.subspan(0, size), site.address)) {
       return problem;
     }
   }
