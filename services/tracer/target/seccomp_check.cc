@@ -7,6 +7,11 @@
 #include <unistd.h>
 
 #include <array>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <string>
+#include <system_error>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -77,15 +82,32 @@ uint32_t FiltersOf(pid_t pid, pid_t tid) {
   return status.ok() ? status->seccomp_filters : 0;
 }
 
+// Empty if it cannot be read.
+std::string ContainerOf(pid_t pid) {
+  const std::string folder = absl::StrCat("/proc/", pid);
+  std::error_code error;
+  const std::filesystem::path mounts = std::filesystem::read_symlink(folder + "/ns/mnt", error);
+  std::ifstream file(folder + "/cgroup");
+  const std::string groups{std::istreambuf_iterator<char>(file), {}};
+  return error || groups.empty() ? "" : absl::StrCat(mounts.string(), "\n", groups);
+}
+
+// As many filters as this process has are the same ones only if both got them from the container
+// or service that they run in: this process sets none.
+bool AreOfContainer(pid_t pid, uint32_t filters) {
+  if (filters != FiltersOf(getpid(), getpid())) return false;
+  const std::string container = ContainerOf(pid);
+  return !container.empty() && container == ContainerOf(getpid());
+}
+
 }  // namespace
 
 bool HasOwnFilters(pid_t pid) {
   const absl::StatusOr<std::vector<pid_t>> threads = ListThreads(pid);
   if (!threads.ok()) return false;
-  const uint32_t own = FiltersOf(getpid(), getpid());
   for (const pid_t tid : *threads) {
     const uint32_t filters = FiltersOf(pid, tid);
-    if (filters > 0 && filters != own) return true;
+    if (filters > 0 && !AreOfContainer(pid, filters)) return true;
   }
   return false;
 }
@@ -108,7 +130,7 @@ absl::Status CheckFilters(absl::Span<const SeccompProgram> filters, pid_t tid,
 
 absl::Status CheckThread(pid_t pid, pid_t tid, uint64_t instruction) {
   const uint32_t count = FiltersOf(pid, tid);
-  if (count == 0 || count == FiltersOf(getpid(), getpid())) return absl::OkStatus();
+  if (count == 0 || AreOfContainer(pid, count)) return absl::OkStatus();
   const absl::StatusOr<std::vector<SeccompProgram>> filters = ReadFilters(tid);
   return filters.ok() ? CheckFilters(*filters, tid, instruction) : filters.status();
 }

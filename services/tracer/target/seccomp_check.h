@@ -16,8 +16,8 @@
 
 namespace flightrec::target {
 
-// A thread of the process has filters, and not as many as this process: then they are not the ones
-// that both were started with.
+// A thread of the process has filters, and not those of the container that this process runs in
+// too: these let the tracer's calls through, and from inside they cannot be read.
 bool HasOwnFilters(pid_t pid);
 
 // FAILED_PRECONDITION names the call that a filter forbids. `instruction`: the SYSCALL that is used

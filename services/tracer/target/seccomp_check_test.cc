@@ -2,8 +2,13 @@
 
 #include <gtest/gtest.h>
 #include <linux/audit.h>
+#include <sched.h>
+#include <signal.h>
 #include <stddef.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "absl/strings/match.h"
 
@@ -57,6 +62,52 @@ TEST(Evaluate, program_without_an_end__then_kills) {
   const SeccompProgram far = {{kLoad, 0, 0, sizeof(seccomp_data)},
                               {kReturn, 0, 0, SECCOMP_RET_ALLOW}};
   EXPECT_EQ(Evaluate(far, Call(0)), SECCOMP_RET_KILL_PROCESS);
+}
+
+bool SetFilter() {
+  SeccompProgram filter = Refusing(SYS_acct, SECCOMP_RET_ERRNO | 1);
+  const sock_fprog program = {static_cast<unsigned short>(filter.size()), filter.data()};
+  return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+         prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
+}
+
+// Waits, with a filter, until it is killed. Answers through the pipe when it has one.
+pid_t ForkFiltered(bool among_others_mounts, bool set_filter) {
+  int ready[2];
+  if (pipe(ready) != 0) return -1;
+  const pid_t child = fork();
+  if (child == 0) {
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    const bool done =
+        (!among_others_mounts || unshare(CLONE_NEWNS) == 0) && (!set_filter || SetFilter());
+    if (!done || write(ready[1], "x", 1) != 1) _exit(1);
+    while (true) pause();
+  }
+  close(ready[1]);
+  char byte;
+  const bool answered = read(ready[0], &byte, 1) == 1;
+  close(ready[0]);
+  return answered ? child : -1;
+}
+
+// In a process that has one filter: bit 0: its child has; bit 1: one of another container has.
+int OwnFiltersSeenByFiltered() {
+  const pid_t other = ForkFiltered(/*among_others_mounts=*/true, /*set_filter=*/true);
+  if (other < 0 || !SetFilter()) return -1;
+  const pid_t child = ForkFiltered(/*among_others_mounts=*/false, /*set_filter=*/false);
+  if (child < 0) return -1;
+  const int seen = (HasOwnFilters(child) ? 1 : 0) + (HasOwnFilters(other) ? 2 : 0);
+  kill(other, SIGKILL);
+  kill(child, SIGKILL);
+  return seen;
+}
+
+TEST(HasOwnFilters, as_many_as_the_tracer_has__then_the_same_only_in_its_container) {
+  const pid_t tracer = fork();
+  if (tracer == 0) _exit(OwnFiltersSeenByFiltered());
+  int status = 0;
+  ASSERT_EQ(waitpid(tracer, &status, 0), tracer);
+  EXPECT_EQ(WEXITSTATUS(status), 2);
 }
 
 TEST(CheckFilters, what_hooks_need_is_forbidden__then_the_call_is_named) {
