@@ -37,9 +37,10 @@ http {{
 
 
 def wait_for(condition, what):
+    """The condition's first true value; `what` is what to say if there is none, or a function that knows."""
     deadline = time.monotonic() + WAIT_SECONDS
     while not (result := condition()):
-        assert time.monotonic() < deadline, what
+        assert time.monotonic() < deadline, what() if callable(what) else what
         os.sched_yield()
     return result
 
@@ -119,12 +120,13 @@ class Database:
     def __init__(self, folder, port):
         self._folder, self._port = folder, str(port)
         folder.mkdir()
+        self._log = open(folder / "log", "wb")  # pylint: disable=consider-using-with
         shutil.chown(folder, "postgres")
         self._run("initdb", "-D", folder / "data", "-A", "trust", "--no-sync")
         self._server = subprocess.Popen(  # pylint: disable=consider-using-with
             [*self._as_postgres("postgres"), "-D", folder / "data", "-p", self._port, "-k", folder, "-c",
              "listen_addresses=", "-c", "autovacuum_naptime=1"],
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd="/")
+            stdout=subprocess.DEVNULL, stderr=self._log, cwd="/")
         wait_for(lambda: self._run("pg_isready", *self._where(), check=False).returncode == 0, "PostgreSQL does not start")
         self._run("pgbench", *self._where(), "-i", "-q", "postgres")
 
@@ -158,12 +160,17 @@ class Database:
 
         return [pid for pid in children(self.postmaster) if serves(pid)]
 
+    def log(self):
+        """What the server has said."""
+        return (self._folder / "log").read_text(encoding="utf-8")
+
     def ask(self, question):
         return self._run("psql", *self._where(), "-Atc", question, "postgres").stdout.strip()
 
     def end(self):
         if self._server.poll() is None:
             os.kill(self.postmaster, signal.SIGINT)
+        self._log.close()
         return self._server.wait(timeout=60)
 
 

@@ -454,7 +454,8 @@ absl::Status Installation::RestoreLookups() {
 absl::StatusOr<Removal> Installation::Remove() {
   absl::StatusOr<Removal> removal = TakeOut();
   // It has ended or is another program by now: that has nothing of ours.
-  if (!removal.ok() && !CheckProgram().ok()) {
+  const bool left = !removal.ok() || !removal->left.empty();
+  if (left && !CheckProgram().ok()) {
     EndJournal();
     return Removal();
   }
