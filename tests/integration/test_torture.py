@@ -96,6 +96,8 @@ NOT_REPEATED = {
     "exception_noexcept", "exception_uncaught", "lifetime", "exit_in_handler", "quick_exit", "crash", "exec",
     "exec_with_threads", "thread_main_exits", "longjmp_levels", "stack_migration", "stack_migration_first",
     "thread_detached", "stack_watched"}
+# Old return addresses in an array of a frame that lives look like calls of ours: then memory may stay.
+SIGNAL_STACK_ON_STACK = ("signal_stack_above", "signal_stack_inside_stack")
 REPLACED = "SELECT exit_code IS NULL AND signal IS NULL AS answer FROM processes"
 LANES_USED = "SELECT count(DISTINCT thread_id) AS answer FROM calls"
 
@@ -247,7 +249,7 @@ def test_torture__attached_to_and_left_in_its_middle__then_it_does_the_same(repo
             attached = run([flightrec, "attach", f"--store={tmp_path / 'store'}", "--duration=100ms",
                             *hook_options(case), str(running.pid)])
             assert attached[0] == 0, attached[2]
-            assert "still in process" not in attached[2]
+            assert case in SIGNAL_STACK_ON_STACK or "still in process" not in attached[2]
         running.communicate(b"x", timeout=60)
     lines = output.read_text(encoding="utf-8").removeprefix("ready\n")
     times = len(lines) // len(plain[1])
