@@ -35,21 +35,23 @@ def open_folder():
         yield folder
 
 
-def executable_mappings(pid):
-    """Of files and of the kernel; what a program compiles itself changes all the time."""
-    for line in pathlib.Path(f"/proc/{pid}/maps").read_text(encoding="utf-8").splitlines():
-        fields = line.split(maxsplit=5)
-        if "x" in fields[1] and len(fields) == 6 and fields[5] != "[vsyscall]":
-            yield tuple(int(part, 16) for part in fields[0].split("-"))
-
-
-def text_hash(pid):
-    hashed = hashlib.sha256()
+def text_hashes(pid):
+    """Of each executable mapping of a file or of the kernel; what a program compiles itself changes all the time."""
+    hashes = {}
     with open(f"/proc/{pid}/mem", "rb", 0) as memory:
-        for low, high in executable_mappings(pid):
+        for line in pathlib.Path(f"/proc/{pid}/maps").read_text(encoding="utf-8").splitlines():
+            fields = line.split(maxsplit=5)
+            if "x" not in fields[1] or len(fields) < 6 or fields[5] == "[vsyscall]":
+                continue
+            low, high = (int(part, 16) for part in fields[0].split("-"))
             memory.seek(low)
-            hashed.update(memory.read(high - low))
-    return hashed.hexdigest()
+            text = memory.read(high - low)
+            if len(text) < high - low:
+                raise ProcessLookupError(f"process {pid} has ended")
+            hashes[line] = hashlib.sha256(text).hexdigest()
+    if not hashes:
+        raise ProcessLookupError(f"process {pid} has ended")
+    return hashes
 
 
 def open_files(pid):
@@ -85,12 +87,12 @@ def cycle(tracer, pid, patterns):
 
 def cycles(tracer, pid, count, patterns=("*",), library_patterns=None):
     """Returns the calls that were recorded; the text is compared after each."""
-    before = text_hash(pid)
+    before = text_hashes(pid)
     begin, calls = time.monotonic(), 0
     for number in range(count):
         with_libraries = library_patterns and number % LIBRARIES_EVERY == LIBRARIES_EVERY - 1
         calls += cycle(tracer, pid, library_patterns if with_libraries else patterns)
-        assert text_hash(pid) == before, f"the text differs after cycle {number}"
+        assert text_hashes(pid) == before, f"the text differs after cycle {number}"
         assert not has_tracer_memory(pid)
     print(f"{count} cycles in {time.monotonic() - begin:.1f} s, {calls} calls")
     return calls
@@ -134,11 +136,11 @@ def test_stopped_under_gdb_earlier__then_as_any_other(tracer, target):
     if shutil.which("gdb") is None:
         pytest.skip("gdb is not installed")
     with talking([target("attachable"), "4", "300"]) as program:
-        before = text_hash(program.pid)
+        before = text_hashes(program.pid)
         subprocess.run(["gdb", "-batch", "-nx", "-p", str(program.pid), "-ex", "break AttWork", "-ex", "continue",
                         "-ex", "backtrace", "-ex", "finish", "-ex", "delete", "-ex", "detach"],
                        stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=True)
-        assert text_hash(program.pid) == before
+        assert text_hashes(program.pid) == before
         assert cycles(tracer, program.pid, CYCLES) > 0
         assert threads_with_gs(program.pid) == 0
         output, _ = program.communicate(timeout=60)
@@ -198,9 +200,9 @@ def database_cycles(tracer, database, transactions):
         backends = wait_for(database.backends, "no client is served")
         pid = backends[done % len(backends)]
         try:
-            before = text_hash(pid)
+            before = text_hashes(pid)
             calls += cycle(tracer, pid, ("*",))
-            assert text_hash(pid) == before
+            assert text_hashes(pid) == before
         except (OSError, tracer.error):
             assert pid not in database.backends()
             continue
