@@ -41,6 +41,9 @@ constexpr double kBloomBitsPerKey = 10;
 // without merging them. Chunks are in blob files, which keeps tables small.
 constexpr uint64_t kTableBytes = uint64_t{64} << 30;
 
+// One is filled while the others are written out: with two a slow disk stops writes at once.
+constexpr int kChunkMemtables = 4;
+
 // A file in the store's directory: whether it can be written at all.
 constexpr char kProbeFile[] = "writable.probe";
 constexpr size_t kProbeBytes = 4096;
@@ -79,6 +82,7 @@ std::vector<rocksdb::ColumnFamilyDescriptor> FamilyDescriptors(const DatabaseOpt
   // Chunks are compressed by who makes them.
   chunks.compression = rocksdb::kNoCompression;
   chunks.write_buffer_size = ours.chunk_memtable_bytes;
+  chunks.max_write_buffer_number = kChunkMemtables;
   chunks.enable_blob_files = true;
   chunks.min_blob_size = kMinBlobBytes;
   chunks.blob_file_size = ours.blob_file_bytes;
