@@ -89,8 +89,10 @@ absl::StatusOr<size_t> Retention::RunOnce() {
     reclaim_due_ = true;
   }
   if (!reclaim_due_) return purged;
-  if (absl::Status status = store_.Reclaim(); !status.ok()) return status;
-  reclaim_due_ = false;
+  absl::Status reclaimed = store_.Reclaim();
+  // Nothing else is different the next time: a damaged table stays damaged.
+  reclaim_due_ = absl::IsUnavailable(reclaimed) || absl::IsResourceExhausted(reclaimed);
+  if (!reclaimed.ok()) return reclaimed;
   return purged;
 }
 
@@ -116,23 +118,28 @@ absl::Status Retention::Look(std::vector<Candidate>& recordings) {
   });
   if (!visited.ok()) return visited;
   uint64_t bytes = 0;
-  for (Candidate& recording : recordings) bytes += recording.bytes = BytesOf(recording);
+  absl::flat_hash_map<std::string, uint64_t> known;
+  for (Candidate& recording : recordings) bytes += recording.bytes = BytesOf(recording, known);
+  known_bytes_ = std::move(known);
   recordings_.Set(static_cast<double>(recordings.size()));
   bytes_.Set(static_cast<double>(bytes));
   return absl::OkStatus();
 }
 
-uint64_t Retention::BytesOf(const Candidate& recording) {
+uint64_t Retention::BytesOf(const Candidate& recording,
+                            absl::flat_hash_map<std::string, uint64_t>& known) {
   const std::string key = RecordingKey(recording.tenant, recording.id);
-  if (const auto it = known_bytes_.find(key); it != known_bytes_.end()) return it->second;
-  const uint64_t bytes = store_.BytesOf(recording.tenant, recording.id).value_or(0);
-  if (!recording.in_progress) known_bytes_.emplace(key, bytes);
+  const auto it = known_bytes_.find(key);
+  const uint64_t bytes = it != known_bytes_.end()
+                             ? it->second
+                             : store_.BytesOf(recording.tenant, recording.id).value_or(0);
+  if (!recording.in_progress) known.emplace(key, bytes);
   return bytes;
 }
 
-bool Retention::ClockIsSound() {
+bool Retention::ClockIsSound(absl::Time now) {
   const absl::Time expected = started_at_ + (clock_.Monotonic() - started_after_);
-  const absl::Duration off = clock_.Now() - expected;
+  const absl::Duration off = now - expected;
   const bool sound = absl::AbsDuration(off) <= kMaxClockStep;
   if (!sound && clock_unsound_.value() == 0) {
     logger_.Warning("retention_clock_unsound", {{"wall_clock_moved_by", off}});
@@ -142,8 +149,9 @@ bool Retention::ClockIsSound() {
 }
 
 std::vector<Retention::Victim> Retention::Choose(const std::vector<Candidate>& recordings) {
-  const bool sound = ClockIsSound();
+  // Read once: it may be set in between.
   const absl::Time now = clock_.Now();
+  const bool sound = ClockIsSound(now);
   std::vector<Victim> victims;
   std::vector<const Candidate*> rest;
   uint64_t bytes = 0;
@@ -190,7 +198,6 @@ absl::Status Retention::Purge(const Victim& victim) {
                                     {"bytes", recording.bytes},
                                     {"status", result}});
   if (!result.ok()) return result;
-  known_bytes_.erase(RecordingKey(recording.tenant, recording.id));
   registry_
       .AddCounter("flightrec_backend_recordings_purged_total", "Recordings removed for good.",
                   {{"reason", victim.reason}})

@@ -66,8 +66,9 @@ class Retention {
 
   void Run();
   absl::Status Look(std::vector<Candidate>& recordings);
-  uint64_t BytesOf(const Candidate& recording);
-  bool ClockIsSound();
+  // Of its chunks; adds it to `known` when it gets no more.
+  uint64_t BytesOf(const Candidate& recording, absl::flat_hash_map<std::string, uint64_t>& known);
+  bool ClockIsSound(absl::Time now);
   std::vector<Victim> Choose(const std::vector<Candidate>& recordings);
   absl::Status Purge(const Victim& victim);
 
@@ -82,9 +83,9 @@ class Retention {
   metrics::Counter& failures_;
   const absl::Time started_at_;
   const absl::Duration started_after_;
-  // Of recordings that get no more chunks, by tenant and id.
+  // Of recordings that get no more chunks and were there at the last look, by tenant and id.
   absl::flat_hash_map<std::string, uint64_t> known_bytes_;
-  // Something was purged since the last compaction that went through.
+  // Something was purged since the last compaction that went through, or cannot.
   bool reclaim_due_ = false;
 
   absl::Mutex mutex_;

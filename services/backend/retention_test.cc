@@ -1,14 +1,17 @@
 #include "services/backend/retention.h"
 
 #include <gtest/gtest.h>
+#include <rocksdb/env.h>
 
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/match.h"
 #include "common/testing/simulated_clock.h"
 #include "services/backend/store/blocking_store.h"
+#include "services/backend/store/faulty_file_system.h"
 #include "services/backend/store/keys.h"
 #include "services/backend/store/test_items.h"
 
@@ -21,11 +24,17 @@ constexpr absl::Duration kWindow = absl::Hours(24);
 class AdjustableClock : public testing::SimulatedClock {
  public:
   AdjustableClock() : SimulatedClock(absl::Now()) {}
-  absl::Time Now() override { return SimulatedClock::Now() + moved_; }
+  absl::Time Now() override {
+    const absl::Time now = SimulatedClock::Now() + moved_;
+    moved_ += std::exchange(after_next_look_, absl::ZeroDuration());
+    return now;
+  }
   void Move(absl::Duration by) { moved_ += by; }
+  void MoveAfterNextLook(absl::Duration by) { after_next_look_ = by; }
 
  private:
   absl::Duration moved_ = absl::ZeroDuration();
+  absl::Duration after_next_look_ = absl::ZeroDuration();
 };
 
 class RetentionTest : public ::testing::Test {
@@ -110,6 +119,14 @@ TEST_F(RetentionTest, clock_is_set_ahead__then_nothing_goes_until_it_is_back) {
   EXPECT_EQ(Run(Age(absl::Hours(10))), 1u);
 }
 
+TEST_F(RetentionTest, clock_is_set_ahead_during_a_look__then_nothing_goes) {
+  Add(first_);
+  EXPECT_EQ(Run(Age(absl::Hours(10))), 0u);
+  clock_.MoveAfterNextLook(absl::Hours(24 * 365));
+  EXPECT_EQ(Run(Age(absl::Hours(10))), 0u);
+  EXPECT_TRUE(Has(first_));
+}
+
 TEST_F(RetentionTest, too_many_bytes__then_the_oldest_that_is_not_in_progress_goes) {
   Add(first_, /*in_progress=*/true);
   Add(second_);
@@ -148,6 +165,28 @@ TEST_F(RetentionTest, window_of_a_deleted_recording_is_over__then_it_cannot_be_b
   EXPECT_EQ(Run({}), 1u);
   EXPECT_TRUE(Has(first_));
   EXPECT_EQ(store_.Undelete(second_).code(), absl::StatusCode::kNotFound);
+}
+
+TEST_F(RetentionTest, tables_are_damaged__then_disk_space_is_not_asked_for_again_and_again) {
+  const auto system =
+      std::make_shared<FaultyFileSystem>([](auto) { return rocksdb::IOStatus::OK(); });
+  const std::unique_ptr<rocksdb::Env> env = rocksdb::NewCompositeEnv(system);
+  DatabaseOptions options;
+  options.env = env.get();
+  BlockingStore store(MakeStoreDirectory(), options, clock_);
+  ASSERT_TRUE(store.OpenProducer().ok());
+  ASSERT_TRUE(
+      store
+          .Commit(TestBatch(
+              1, {RecordingItem{first_, TestRecording(first_)}, TestChunkItem(TestChunk(first_, 0)),
+                  RecordingItem{first_, TestRecording(first_, trace::v1::RECORDING_STATE_SEALED)}}))
+          .ok());
+  Retention retention(store.store(), Age(absl::Hours(10)), clock_, logger_, store.registry());
+  clock_.Advance(absl::Hours(10));
+  system->FailReads(rocksdb::IOStatus::Corruption("damaged"));
+  EXPECT_EQ(retention.RunOnce().status().code(), absl::StatusCode::kDataLoss);
+  EXPECT_EQ(retention.RunOnce().value_or(1), 0u);
+  system->FailReads(rocksdb::IOStatus::OK());
 }
 
 }  // namespace

@@ -84,6 +84,21 @@ class File : public rocksdb::FSWritableFileOwnerWrapper {
   FaultyFileSystem& system_;
 };
 
+class ReadFile : public rocksdb::FSRandomAccessFileOwnerWrapper {
+ public:
+  ReadFile(std::unique_ptr<rocksdb::FSRandomAccessFile> file, FaultyFileSystem& system)
+      : FSRandomAccessFileOwnerWrapper(std::move(file)), system_(system) {}
+
+  IOStatus Read(uint64_t offset, size_t bytes, const IOOptions& options, rocksdb::Slice* result,
+                char* scratch, IODebugContext* debug) const override {
+    IOStatus status = system_.ResultOfRead();
+    return status.ok() ? target()->Read(offset, bytes, options, result, scratch, debug) : status;
+  }
+
+ private:
+  FaultyFileSystem& system_;
+};
+
 class Directory : public rocksdb::FSDirectoryWrapper {
  public:
   Directory(std::unique_ptr<rocksdb::FSDirectory> directory, FaultyFileSystem& system)
@@ -135,6 +150,22 @@ bool FaultyFileSystem::power_is_cut() const {
 void FaultyFileSystem::RestorePower() {
   absl::MutexLock lock(&mutex_);
   power_is_cut_ = false;
+}
+
+void FaultyFileSystem::FailReads(IOStatus result) {
+  absl::MutexLock lock(&mutex_);
+  result_of_reads_ = std::move(result);
+  read_failed_ = false;
+}
+
+void FaultyFileSystem::AwaitFailedRead() {
+  absl::MutexLock lock(&mutex_, absl::Condition(&read_failed_));
+}
+
+IOStatus FaultyFileSystem::ResultOfRead() {
+  absl::MutexLock lock(&mutex_);
+  read_failed_ = read_failed_ || !result_of_reads_.ok();
+  return result_of_reads_;
 }
 
 IOStatus FaultyFileSystem::Step(const std::string& path, absl::string_view operation,
@@ -234,6 +265,16 @@ IOStatus FaultyFileSystem::ReopenWritableFile(const std::string& path,
     if (status.ok()) *file = std::make_unique<File>(std::move(made), path, *this);
     return status;
   });
+}
+
+IOStatus FaultyFileSystem::NewRandomAccessFile(const std::string& path,
+                                               const rocksdb::FileOptions& options,
+                                               std::unique_ptr<rocksdb::FSRandomAccessFile>* file,
+                                               IODebugContext* debug) {
+  std::unique_ptr<rocksdb::FSRandomAccessFile> made;
+  IOStatus status = target()->NewRandomAccessFile(path, options, &made, debug);
+  if (status.ok()) *file = std::make_unique<ReadFile>(std::move(made), *this);
+  return status;
 }
 
 IOStatus FaultyFileSystem::NewDirectory(const std::string& path, const IOOptions& options,

@@ -2,7 +2,7 @@
 // kill the process there, make the step fail or cut the power; and it remembers what was not
 // synced, so that a power cut takes it away.
 //
-// Thread-safe. Files that others write are not seen. Reads are never faulty.
+// Thread-safe. Files that others write are not seen. Reads fail only after FailReads.
 #ifndef SERVICES_BACKEND_STORE_FAULTY_FILE_SYSTEM_H_
 #define SERVICES_BACKEND_STORE_FAULTY_FILE_SYSTEM_H_
 
@@ -49,6 +49,10 @@ class FaultyFileSystem : public rocksdb::FileSystemWrapper {
   void LoseUnsynced(Tail tail, std::mt19937& random);
   // Writes work again.
   void RestorePower();
+  // What reading a table or a blob gives from now on; OK: what the file has.
+  void FailReads(rocksdb::IOStatus result);
+  // Until a read has failed.
+  void AwaitFailedRead();
 
   rocksdb::IOStatus NewWritableFile(const std::string& path, const rocksdb::FileOptions& options,
                                     std::unique_ptr<rocksdb::FSWritableFile>* file,
@@ -56,6 +60,10 @@ class FaultyFileSystem : public rocksdb::FileSystemWrapper {
   rocksdb::IOStatus ReopenWritableFile(const std::string& path, const rocksdb::FileOptions& options,
                                        std::unique_ptr<rocksdb::FSWritableFile>* file,
                                        rocksdb::IODebugContext* debug) override;
+  rocksdb::IOStatus NewRandomAccessFile(const std::string& path,
+                                        const rocksdb::FileOptions& options,
+                                        std::unique_ptr<rocksdb::FSRandomAccessFile>* file,
+                                        rocksdb::IODebugContext* debug) override;
   rocksdb::IOStatus NewDirectory(const std::string& path, const rocksdb::IOOptions& options,
                                  std::unique_ptr<rocksdb::FSDirectory>* directory,
                                  rocksdb::IODebugContext* debug) override;
@@ -71,6 +79,7 @@ class FaultyFileSystem : public rocksdb::FileSystemWrapper {
   void Appended(const std::string& path, uint64_t bytes);
   void Synced(const std::string& path);
   void DirectorySynced();
+  rocksdb::IOStatus ResultOfRead();
 
  private:
   struct Growth {
@@ -92,6 +101,8 @@ class FaultyFileSystem : public rocksdb::FileSystemWrapper {
   mutable absl::Mutex mutex_;
   bool power_is_cut_ ABSL_GUARDED_BY(mutex_) = false;
   bool ignore_syncs_ ABSL_GUARDED_BY(mutex_) = false;
+  rocksdb::IOStatus result_of_reads_ ABSL_GUARDED_BY(mutex_);
+  bool read_failed_ ABSL_GUARDED_BY(mutex_) = false;
   // Under way, between their steps.
   int operations_ ABSL_GUARDED_BY(mutex_) = 0;
   std::map<std::string, Growth> files_ ABSL_GUARDED_BY(mutex_);

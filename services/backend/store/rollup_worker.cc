@@ -20,10 +20,11 @@ std::string KeyAt(const std::string& recording_key, uint64_t position) {
 
 }  // namespace
 
-RollupWorker::RollupWorker(Database& database, CommitWatch& watch, metrics::Registry& registry,
-                           size_t max_pending)
+RollupWorker::RollupWorker(Database& database, CommitWatch& watch, clock::Clock& clock,
+                           metrics::Registry& registry, size_t max_pending)
     : database_(database),
       watch_(watch),
+      clock_(clock),
       max_pending_(max_pending),
       rollups_(registry.AddCounter("flightrec_backend_rollups_total", "Rollups of chunks made.")),
       unreadable_(registry.AddCounter("flightrec_backend_rollups_unreadable_total",
@@ -98,32 +99,46 @@ void RollupWorker::Run() {
       continue;
     }
     absl::StatusOr<bool> more = RollUp(recording_key);
-    // What failed is tried again with the recording's next commit, or after a restart.
+    // What else failed is tried again with the recording's next commit, or after a restart.
     if (!more.ok()) failures_.Add();
-    if (more.ok() && *more) {
+    const bool unavailable = absl::IsUnavailable(more.status());
+    if (unavailable || (more.ok() && *more)) {
       absl::MutexLock lock(&mutex_);
       AddPending(recording_key);
+      if (unavailable) Pause();
     }
   }
 }
 
+void RollupWorker::Pause() {
+  clock_.AwaitWithTimeout(mutex_, absl::Condition(&stopping_), kRollupRetryPause);
+}
+
 void RollupWorker::AddRecordings() {
   std::string next;
+  std::string last;
   // Every key of the family: a tenant's length comes first, so none is larger.
   absl::Status scanned = database_.Scan(Family::kRecordings, next_of_all_, kLastKey,
-                                        [this, &next](absl::string_view key, auto) {
+                                        [this, &next, &last](absl::string_view key, auto) {
                                           absl::MutexLock lock(&mutex_);
                                           if (stopping_) return false;
                                           if (pending_.size() == max_pending_) {
                                             next = std::string(key);
                                             return false;
                                           }
-                                          AddPending(std::string(key));
+                                          last = std::string(key);
+                                          AddPending(last);
                                           return true;
                                         });
-  if (!scanned.ok()) failures_.Add();
-  next_of_all_ = std::move(next);
   absl::MutexLock lock(&mutex_);
+  if (!scanned.ok()) {
+    failures_.Add();
+    if (!last.empty()) next_of_all_ = std::move(last);
+    look_at_all_ = true;
+    Pause();
+    return;
+  }
+  next_of_all_ = std::move(next);
   if (!next_of_all_.empty()) {
     look_at_all_ = true;
   } else if (std::exchange(overflowed_, false)) {

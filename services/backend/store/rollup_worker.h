@@ -18,6 +18,8 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+#include "common/clock/clock.h"
 #include "common/metrics/registry.h"
 #include "services/backend/store/commit_watch.h"
 #include "services/backend/store/database.h"
@@ -28,12 +30,15 @@ namespace flightrec::backend {
 inline constexpr size_t kMaxPendingRecordings = 10000;
 // Of one recording before the next one's turn.
 inline constexpr size_t kRollupsPerTurn = 64;
+// Until it looks again after the store refused to be read, while a failed write is recovered from
+// for one.
+inline constexpr absl::Duration kRollupRetryPause = absl::Seconds(1);
 
 class RollupWorker {
  public:
   // All outlive the worker. Begins with every recording of the store, `max_pending` at a time.
-  RollupWorker(Database& database, CommitWatch& watch, metrics::Registry& registry,
-               size_t max_pending = kMaxPendingRecordings);
+  RollupWorker(Database& database, CommitWatch& watch, clock::Clock& clock,
+               metrics::Registry& registry, size_t max_pending = kMaxPendingRecordings);
   // Ends after the chunk under way.
   ~RollupWorker();
   RollupWorker(const RollupWorker&) = delete;
@@ -47,6 +52,8 @@ class RollupWorker {
   void AddPending(const std::string& recording_key) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Of all recordings, from where the last call ended, as many as may be pending.
   void AddRecordings();
+  // Until the next attempt, or the end.
+  void Pause() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool stopping() const;
   // Whether there may be more to do.
   absl::StatusOr<bool> RollUp(const std::string& recording_key);
@@ -56,6 +63,7 @@ class RollupWorker {
 
   Database& database_;
   CommitWatch& watch_;
+  clock::Clock& clock_;
   const size_t max_pending_;
   metrics::Counter& rollups_;
   metrics::Counter& unreadable_;

@@ -1,8 +1,10 @@
 #include "services/backend/store/rollup_worker.h"
 
 #include <gtest/gtest.h>
+#include <rocksdb/env.h>
 
 #include <algorithm>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -10,6 +12,7 @@
 #include "absl/strings/match.h"
 #include "flightrec/read/v1/read.pb.h"
 #include "services/backend/store/blocking_store.h"
+#include "services/backend/store/faulty_file_system.h"
 #include "services/backend/store/keys.h"
 #include "services/backend/store/test_items.h"
 
@@ -80,6 +83,34 @@ TEST_F(RollupWorkerTest, more_recordings_than_may_wait__then_all_of_them_get_the
     EXPECT_EQ(store_.store().ReadRollups(kDefaultTenant, TestRecordingId(i), 0, 2)->size(), 1u)
         << i;
   }
+}
+
+// A store whose recordings can be made unreadable: they are in a table.
+TEST(RollupWorker, recordings_cannot_be_read_at_the_start__then_it_looks_again) {
+  const std::string directory = MakeStoreDirectory();
+  const ids::Ulid recording = TestRecordingId(1);
+  {
+    BlockingStore store(directory);
+    ASSERT_TRUE(store.OpenProducer().ok());
+    ASSERT_TRUE(store
+                    .Commit(TestBatch(1, {RecordingItem{recording, TestRecording(recording)},
+                                          TestChunkItem(TestChunk(recording, 0))}))
+                    .ok());
+  }
+  // Opening it writes what the log has to tables.
+  { BlockingStore store(directory); }
+  const auto system =
+      std::make_shared<FaultyFileSystem>([](auto) { return rocksdb::IOStatus::OK(); });
+  const std::unique_ptr<rocksdb::Env> env = rocksdb::NewCompositeEnv(system);
+  DatabaseOptions options;
+  options.env = env.get();
+  BlockingStore store(directory, options);
+  system->FailReads(rocksdb::IOStatus::IOError("not now"));
+  store.store().StartRollups(store.registry());
+  system->AwaitFailedRead();
+  system->FailReads(rocksdb::IOStatus::OK());
+  store.store().rollups()->WaitUntilIdle();
+  EXPECT_EQ(store.store().ReadRollups(kDefaultTenant, recording, 0, 2)->size(), 1u);
 }
 
 TEST_F(RollupWorkerTest, recording_is_purged__then_no_rollup_stays) {

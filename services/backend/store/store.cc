@@ -187,10 +187,14 @@ void Store::Purge(std::string tenant, const ids::Ulid& recording, std::optional<
 }
 
 absl::Status Store::Reclaim() {
+  absl::Status result;
   for (Family family : kRecordingFamilies) {
-    if (absl::Status status = database_->Reclaim(family); !status.ok()) return status;
+    absl::Status status = database_->Reclaim(family);
+    // A damaged table is in the way of its own family only.
+    if (!status.ok() && !absl::IsDataLoss(status)) return status;
+    result.Update(status);
   }
-  return absl::OkStatus();
+  return result;
 }
 
 absl::Status Store::MakeCheckpoint(const std::string& directory) {
@@ -319,7 +323,7 @@ absl::StatusOr<ChunkCursor> Store::ReadChunks(ChunkQuery query) const {
 }
 
 void Store::StartRollups(metrics::Registry& registry, size_t max_pending) {
-  rollups_ = std::make_unique<RollupWorker>(*database_, watch_, registry, max_pending);
+  rollups_ = std::make_unique<RollupWorker>(*database_, watch_, clock_, registry, max_pending);
 }
 
 absl::StatusOr<std::vector<std::string>> Store::ReadRollups(absl::string_view tenant,

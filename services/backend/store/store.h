@@ -56,12 +56,9 @@ struct PageLimits {
 class Store {
  public:
   // Errors as Database::Open. `clock` and `registry` outlive the store.
-  static absl::StatusOr<std::unique_ptr<Store>> Open(const std::string& directory,
-                                                     clock::Clock& clock,
-                                                     metrics::Registry& registry,
-                                                     const DatabaseOptions& options = {},
-                                                     uint64_t max_recordings =
-                                                         kDefaultMaxRecordings);
+  static absl::StatusOr<std::unique_ptr<Store>> Open(
+      const std::string& directory, clock::Clock& clock, metrics::Registry& registry,
+      const DatabaseOptions& options = {}, uint64_t max_recordings = kDefaultMaxRecordings);
 
   // What opening the store found; see Database.
   const Database& database() const { return *database_; }
@@ -77,7 +74,8 @@ class Store {
   // FAILED_PRECONDITION: that is not so any more, or it is in progress.
   void Purge(std::string tenant, const ids::Ulid& recording, std::optional<int64_t> purge_time,
              ChangeCallback done);
-  // Gives back the disk space of what was purged. Blocks; writes go on.
+  // Gives back the disk space of what was purged. Blocks; writes go on. DATA_LOSS: a table is
+  // damaged, which is so the next time as well.
   absl::Status Reclaim();
   absl::Status MakeCheckpoint(const std::string& directory);
 
