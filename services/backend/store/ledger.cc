@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/status/status.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "services/backend/store/keys.h"
 #include "services/backend/store/trash_entry.h"
@@ -31,6 +32,8 @@ absl::Status Ledger::ReadState(Family family, const std::string& recording_key,
   entry.known = true;
   const trace::v1::Recording& recording = RecordingOf(stored);
   entry.state = recording.state();
+  entry.failed_by_deletion = recording.state() == trace::v1::RECORDING_STATE_FAILED &&
+                             absl::StartsWith(recording.failure(), kFailedByDeletion);
   if (recording.has_last_received_time()) {
     entry.last_received = absl::FromUnixSeconds(recording.last_received_time().seconds());
   }
@@ -102,23 +105,29 @@ absl::StatusOr<uint64_t> Ledger::CountRecordings() {
         });
     if (!scanned.ok()) return scanned;
   }
-  recording_count_ = count;
-  return count;
+  recording_count_ = count + static_cast<uint64_t>(std::exchange(uncounted_, 0));
+  return *recording_count_;
 }
 
 void Ledger::AddRecordings(int64_t count) {
-  if (recording_count_.has_value()) *recording_count_ += static_cast<uint64_t>(count);
+  if (recording_count_.has_value()) {
+    *recording_count_ += static_cast<uint64_t>(count);
+  } else {
+    uncounted_ += count;
+  }
 }
 
 void Ledger::Trim() {
   if (producers_.size() > kMaxLedgerEntries) producers_.clear();
   if (recordings_.size() > kMaxLedgerEntries) recordings_.clear();
+  uncounted_ = 0;
 }
 
 void Ledger::Forget() {
   producers_.clear();
   recordings_.clear();
   recording_count_.reset();
+  uncounted_ = 0;
 }
 
 }  // namespace flightrec::backend

@@ -22,6 +22,9 @@ namespace flightrec::backend {
 // Above this many the ledger forgets all it knows and reads again.
 inline constexpr size_t kMaxLedgerEntries = 10000;
 
+// What `failure` begins with when something was refused while the recording was in the trash.
+inline constexpr char kFailedByDeletion[] = "deleted while it was recorded";
+
 struct ProducerEntry {
   // False: never heard of.
   bool known = false;
@@ -37,6 +40,8 @@ struct RecordingEntry {
   // Purged, or in the trash.
   bool deleted = false;
   trace::v1::RecordingState state = trace::v1::RECORDING_STATE_UNSPECIFIED;
+  // Something of it was refused while it was in the trash: it stays as it is.
+  bool failed_by_deletion = false;
   // Of the last chunk; 0: none.
   uint64_t last_position = 0;
   // What the stored recording says.
@@ -53,10 +58,10 @@ class Ledger {
 
   // How many there are, those in the trash included. Counts them on first use.
   absl::StatusOr<uint64_t> CountRecordings();
-  // After CountRecordings, of what is staged; nothing before it.
+  // Of what is staged.
   void AddRecordings(int64_t count);
 
-  // Between commits.
+  // After a commit.
   void Trim();
   // After a commit that failed.
   void Forget();
@@ -72,6 +77,8 @@ class Ledger {
   absl::node_hash_map<std::string, ProducerEntry> producers_;
   absl::node_hash_map<std::string, RecordingEntry> recordings_;
   std::optional<uint64_t> recording_count_;
+  // Staged before they were counted: the database does not know of it yet.
+  int64_t uncounted_ = 0;
 };
 
 }  // namespace flightrec::backend

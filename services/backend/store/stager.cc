@@ -105,7 +105,9 @@ Stager::Outcome Stager::AddItem(const std::string& tenant, const RecordingItem& 
   RecordingEntry& known = **entry;
   if (known.deleted) return RequireRecording(tenant, item.id, changes);
   // A step back is an old state that was sent again: what is known stays.
-  if (known.known && item.recording.state() < known.state) return std::optional<Refusal>();
+  if (known.known && (item.recording.state() < known.state || known.failed_by_deletion)) {
+    return std::optional<Refusal>();
+  }
   if (!known.known) {
     Outcome refusal = RequireRoomForRecording(item.id, changes);
     if (!refusal.ok() || refusal->has_value()) return refusal;
@@ -130,11 +132,12 @@ absl::Status Stager::NoteRefused(const std::string& tenant, const Item& item) {
   trace::v1::Recording& recording = trashed->recording;
   recording.set_state(trace::v1::RECORDING_STATE_FAILED);
   recording.set_failure(absl::StrCat(
-      "deleted while it was recorded, at ",
+      kFailedByDeletion, ", at ",
       absl::FormatTime(absl::FromUnixSeconds(trashed->delete_time), absl::UTCTimeZone()),
       ": what came until it was brought back was refused"));
   recording.mutable_end_time()->set_seconds(trashed->delete_time);
   (*entry)->state = recording.state();
+  (*entry)->failed_by_deletion = true;
   staged_recordings_[key] = trashed->SerializeAsString();
   write_.Put(database_.family(Family::kTrash), key, staged_recordings_[key]);
   return absl::OkStatus();
@@ -228,9 +231,12 @@ Stager::Outcome Stager::AddItem(const std::string& tenant, const ChunkItem& item
                        absl::FailedPreconditionError(absl::StrCat(
                            ids::RecordingResourceName(id), " is sealed: nothing is added to it")));
   }
-  const std::string recording_key = RecordingKey(tenant, id);
-  absl::Status noted = NoteReceived(recording_key, **recording, changes);
-  if (!noted.ok()) return noted;
+  if ((*recording)->failed_by_deletion) {
+    return MakeRefusal(RefusalReason::kRecordingDeleted,
+                       absl::FailedPreconditionError(
+                           absl::StrCat(ids::RecordingResourceName(id), " was ", kFailedByDeletion,
+                                        " and brought back as failed: nothing is added to it")));
+  }
   entry.position = ++(*recording)->last_position;
   write_.Put(database_.family(Family::kChunks), ChunkKey(tenant, id, entry.position), item.data);
   write_.Put(database_.family(Family::kChunkIndex), index_key, EncodeIndexEntry(entry));
@@ -256,11 +262,10 @@ Stager::Outcome Stager::RequireRoomForRecording(const ids::Ulid& id, const Chang
   absl::StatusOr<uint64_t> count = ledger_.CountRecordings();
   if (!count.ok()) return count.status();
   if (*count + changes.new_recordings < max_recordings_) return std::optional<Refusal>();
-  return MakeRefusal(
-      RefusalReason::kTooManyRecordings,
-      absl::ResourceExhaustedError(absl::StrCat(ids::RecordingResourceName(id),
-                                                " is one too many: --max_recordings=",
-                                                max_recordings_, ", deleted ones included")));
+  return MakeRefusal(RefusalReason::kTooManyRecordings,
+                     absl::ResourceExhaustedError(absl::StrCat(
+                         ids::RecordingResourceName(id), " is one too many: --max_recordings=",
+                         max_recordings_, ", deleted ones included")));
 }
 
 Stager::Outcome Stager::RequireRecording(const std::string& tenant, const ids::Ulid& id,
@@ -277,6 +282,8 @@ Stager::Outcome Stager::RequireRecording(const std::string& tenant, const ids::U
                        absl::FailedPreconditionError(absl::StrCat(
                            name, " is unknown: send the recording before what belongs to it")));
   }
+  absl::Status noted = NoteReceived(RecordingKey(tenant, id), **entry, changes);
+  if (!noted.ok()) return noted;
   return std::optional<Refusal>();
 }
 

@@ -100,14 +100,14 @@ class Stager {
                                                 Changes& changes);
   // A refusal when there are too many.
   Outcome RequireRoomForRecording(const ids::Ulid& id, const Changes& changes);
-  // A refusal when the recording is unknown or deleted.
+  // A refusal when the recording is unknown or deleted. Otherwise notes that something of it came.
   Outcome RequireRecording(const std::string& tenant, const ids::Ulid& id, Changes& changes);
   // The entry of a chunk that is stored, staged, or earlier in the batch.
   absl::StatusOr<std::optional<IndexEntry>> FindChunk(const std::string& index_key,
                                                       const Changes& changes) const;
   // Of a recording in the trash something was refused: if it was in progress, it lacks that.
   absl::Status NoteRefused(const std::string& tenant, const Item& item);
-  // Of the chunk that is being added.
+  // Of what is being added.
   absl::Status NoteReceived(const std::string& key, RecordingEntry& recording, Changes& changes);
   void PutRecording(std::string key, trace::v1::Recording recording, RecordingEntry& entry,
                     Changes& changes);

@@ -315,6 +315,32 @@ TEST_F(StoreTest, deleted_in_progress_and_something_refused__then_it_comes_back_
             trace::v1::RECORDING_STATE_FAILED);
 }
 
+TEST_F(StoreTest, came_back_failed__then_it_stays_as_it_is_also_after_a_restart) {
+  const std::string chunk = TestChunk(kRecording, 0);
+  Commit(2, {TestChunkItem(chunk)});
+  ASSERT_EQ(store_->Delete(kRecording, absl::Hours(1)), absl::OkStatus());
+  Commit(3, {TestChunkItem(TestChunk(kRecording, 1))});
+  ASSERT_EQ(store_->Undelete(kRecording), absl::OkStatus());
+  for (uint64_t sequence : {4, 6}) {
+    EXPECT_FALSE(Commit(sequence, {TestChunkItem(chunk),
+                                   Recorded(kRecording, trace::v1::RECORDING_STATE_FAILED)})
+                     .refusal.has_value());
+    const BatchResult result =
+        Commit(sequence + 1, {TestChunkItem(TestChunk(kRecording, sequence))});
+    ASSERT_TRUE(result.refusal.has_value());
+    EXPECT_EQ(result.refusal->reason, RefusalReason::kRecordingDeleted);
+    Reopen();
+    ASSERT_TRUE(store_->OpenProducer().ok());
+  }
+  EXPECT_EQ(PositionsOf(All()), (Positions{1}));
+}
+
+TEST_F(StoreTest, producer_says_failed_itself__then_its_last_chunks_are_taken) {
+  Commit(2, {Recorded(kRecording, trace::v1::RECORDING_STATE_FAILED)});
+  Commit(3, {TestChunkItem(TestChunk(kRecording, 0))});
+  EXPECT_EQ(PositionsOf(All()), (Positions{1}));
+}
+
 TEST_F(StoreTest, deleted_in_progress_and_nothing_refused__then_it_comes_back_in_progress) {
   ASSERT_EQ(store_->Delete(kRecording, absl::Hours(1)), absl::OkStatus());
   ASSERT_EQ(store_->Undelete(kRecording), absl::OkStatus());
