@@ -42,6 +42,8 @@ class BackendServer {
   std::string address() const { return server_.address(); }
   // 0 when metrics are off.
   int metrics_port() const { return server_.metrics_port(); }
+  // Until every chunk committed before has its rollup, for tests. Only with rollups.
+  void WaitForRollups() { store_->rollups()->WaitUntilIdle(); }
 
   // Ends the ingest sessions after their last acknowledgement, lets other calls finish until the
   // drain deadline. Idempotent.

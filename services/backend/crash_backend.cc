@@ -8,6 +8,7 @@
 //   power_cut   the power goes there: what was not synced is lost, and torn
 //   lost_syncs  the same with a disk that says that it has synced, and has not
 //   full        from one SIGUSR1 to the next the disk is full
+//   few         it keeps COUNT recordings
 //   clock       from one SIGUSR1 to the next the wall clock is a year ahead, while retention by age
 //               is on
 // Prints where it listens, or `failed: ` and why not; then `toggled` after each SIGUSR1.
@@ -72,6 +73,8 @@ class Machine {
 
   rocksdb::Env* env() const { return env_.get(); }
   clock::Clock& clock() { return clock_; }
+  // The process is about to be killed.
+  bool is_ending() const { return is_ending_; }
   void Toggle() {
     if (fault_ == "full") disk_is_full_ = !disk_is_full_;
     if (fault_ == "clock") clock_is_ahead_ = !clock_is_ahead_;
@@ -87,6 +90,7 @@ class Machine {
   }
 
   void End() {
+    is_ending_ = true;
     if (fault_ != "kill") {
       std::mt19937 random(1);
       system_->CutPower();
@@ -98,6 +102,7 @@ class Machine {
   const std::string fault_;
   const std::string step_;
   std::atomic<int> left_;
+  std::atomic<bool> is_ending_ = false;
   std::atomic<bool> disk_is_full_ = false;
   std::atomic<bool> clock_is_ahead_ = false;
   SettableClock clock_;
@@ -118,6 +123,7 @@ int Run(char** argv) {
   BackendConfig config;
   config.store_directory = argv[1];
   config.server.listen = argv[2];
+  if (std::string(argv[3]) == "few") config.ingest.max_recordings = std::atoi(argv[5]);
   if (std::string(argv[3]) == "clock") {
     config.retention.age = kRetentionAge;
     config.retention.interval = kRetentionInterval;
@@ -126,6 +132,8 @@ int Run(char** argv) {
   metrics::Registry registry;
   const auto server =
       BackendServer::Start(Finalize(config).value(), &logger, &registry, options, machine.clock());
+  // What the power cut makes fail is not its end.
+  while (machine.is_ending()) pause();
   if (!server.ok()) {
     std::cout << "failed: " << server.status() << std::endl;
     return 1;

@@ -49,9 +49,18 @@ std::string CrashProcess::ReadLine() {
 
 std::string CrashProcess::AwaitAddress() {
   std::string line = ReadLine();
-  if (!absl::StartsWith(line, "failed: ")) return line;
-  failure_ = std::move(line);
-  return "";
+  if (absl::StartsWith(line, "failed: ")) {
+    failure_ = std::move(line);
+    return "";
+  }
+  if (line.empty()) {
+    int status = 0;
+    waitpid(pid_, &status, 0);
+    pid_ = 0;
+    const bool killed = WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
+    if (!killed) failure_ = absl::StrCat("ended with wait status ", status);
+  }
+  return line;
 }
 
 void CrashProcess::Toggle() {

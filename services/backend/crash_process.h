@@ -26,7 +26,8 @@ class CrashProcess {
   CrashProcess(const CrashProcess&) = delete;
   CrashProcess& operator=(const CrashProcess&) = delete;
 
-  // Where it listens. Empty: it has ended before it served; failure() may say why.
+  // Where it listens. Empty: it has ended before it served; without a failure() its fault has ended
+  // it.
   std::string AwaitAddress();
   const std::string& failure() const { return failure_; }
   // Begins or ends the fault; returns when that is so.

@@ -94,7 +94,10 @@ class Crash : public ::testing::Test {
     ++killed_;
     CrashProcess process({.store = store_, .fault = "kill", .step = step, .count = count});
     const std::string address = process.AwaitAddress();
-    if (address.empty()) return;
+    if (address.empty()) {
+      ASSERT_EQ(process.failure(), "");
+      return;
+    }
     Producer producer(address);
     uint64_t durable = 0;
     if (!producer.Greet(durable)) return;
@@ -115,7 +118,7 @@ class Crash : public ::testing::Test {
   void CheckAll() {
     CrashProcess process({.store = store_});
     const std::string address = process.AwaitAddress();
-    ASSERT_FALSE(address.empty()) << "the backend does not start again";
+    ASSERT_FALSE(address.empty()) << "the backend does not start again: " << process.failure();
     Producer producer(address);
     uint64_t durable = 0;
     ASSERT_TRUE(producer.Greet(durable));

@@ -298,8 +298,9 @@ TEST(ReadService, rollups_are_made__then_they_come_before_an_end_that_has_all) {
   batch.add_items()->mutable_chunk()->set_data(TestChunk(TestRecordingId(1), 1));
   producer.Send(batch);
   EXPECT_EQ(producer.Next().ack().durable_sequence(), 1u);
-  std::vector<read::v1::StreamRollupsResponse> frames;
-  while (frames.size() < 3) frames = Rollups(backend, NameOf(1));
+  backend.server().WaitForRollups();
+  const std::vector<read::v1::StreamRollupsResponse> frames = Rollups(backend, NameOf(1));
+  ASSERT_EQ(frames.size(), 3u);
   EXPECT_EQ(frames[1].rollup().position(), 2u);
   EXPECT_GE(frames[1].rollup().calls(), 100u);
   EXPECT_EQ(frames[2].end().last_position(), frames[2].end().last_chunk_position());
@@ -361,7 +362,8 @@ TEST(ReadService, recording_is_deleted_while_its_rollups_are_read__then_ABORTED)
     batch.clear_items();
     ASSERT_EQ(producer.Next().ack().durable_sequence(), i + 1);
   }
-  while (Rollups(backend, NameOf(1)).size() <= kManyChunks) continue;
+  backend.server().WaitForRollups();
+  ASSERT_EQ(Rollups(backend, NameOf(1)).size(), kManyChunks + 1);
   grpc::ClientContext context;
   read::v1::StreamRollupsRequest request;
   request.set_parent(NameOf(1));

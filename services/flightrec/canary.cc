@@ -27,6 +27,14 @@ absl::Status EndOf(SessionStream& stream) {
                     : rpc::FromGrpcStatus(ended);
 }
 
+// That there are too many recordings is no fault of the batch; all other rejections say that one
+// is.
+absl::Status RejectionError(const google::rpc::Status& status) {
+  const std::string message = absl::StrCat("a good batch was rejected: ", status.message());
+  return status.code() == grpc::RESOURCE_EXHAUSTED ? absl::ResourceExhaustedError(message)
+                                                   : absl::InternalError(message);
+}
+
 // What is lost counts more than what cannot be done now.
 absl::Status Worse(const absl::Status& a, const absl::Status& b) {
   if (absl::IsDataLoss(a) && absl::IsDataLoss(b)) {
@@ -153,8 +161,7 @@ absl::Status Canary::Write(const ids::Ulid& recording, absl::Status& lost) {
       // Ends the stream; its status says nothing more.
       context.TryCancel();
       EndOf(*stream).IgnoreError();
-      return absl::InternalError(
-          absl::StrCat("a good batch was rejected: ", response.rejection().status().message()));
+      return RejectionError(response.rejection().status());
     }
     if (response.ack().durable_sequence() < durable + 1) continue;
     sequence_ = durable + 1;

@@ -38,22 +38,28 @@ constexpr size_t kBytesPerFlip = 256;
 
 bool Long() { return std::getenv("FLIGHTREC_LONG") != nullptr; }
 
-std::string MakeDirectory() {
-  std::string directory = ::testing::TempDir() + "/canary_XXXXXX";
+std::string MakeDirectory(const std::string& parent) {
+  std::string directory = parent + "/canary_XXXXXX";
   return mkdtemp(directory.data());
 }
 
 class CanaryOnFaults : public ::testing::Test {
  protected:
-  // Ends the backend before, as kill -9 does. False: it does not start, says failure().
+  ~CanaryOnFaults() override {
+    process_.reset();
+    std::filesystem::remove_all(socket_directory_);
+  }
+
+  // Ends the backend before, as kill -9 does. False: it does not start, says failure(), or its
+  // fault has ended it.
   bool Start(backend::CrashOptions options) {
     process_.reset();
     options.store = store_;
-    options.listen = address_.empty() ? "127.0.0.1:0" : address_;
+    options.listen = listen_;
     process_.emplace(options);
     const std::string address = process_->AwaitAddress();
     if (address.empty()) return false;
-    if (address_.empty()) Connect(address);
+    if (canary_ == nullptr) Connect(address);
     AwaitConnection();
     return true;
   }
@@ -73,7 +79,6 @@ class CanaryOnFaults : public ::testing::Test {
   }
 
   void Connect(const std::string& address) {
-    address_ = address;
     grpc::ChannelArguments arguments;
     for (const char* backoff :
          {GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, GRPC_ARG_MIN_RECONNECT_BACKOFF_MS,
@@ -110,6 +115,7 @@ class CanaryOnFaults : public ::testing::Test {
       SCOPED_TRACE(absl::StrCat(fault, " at ", step));
       if (!Start({.fault = fault, .step = step, .count = 4})) {
         // While it was opening its store.
+        EXPECT_EQ(process_->failure(), "");
         ++ended;
       } else if (const absl::Status status = RoundsUntilBad(); !status.ok()) {
         ++ended;
@@ -121,9 +127,11 @@ class CanaryOnFaults : public ::testing::Test {
     return ended;
   }
 
-  std::string store_ = MakeDirectory();
+  const std::string store_ = MakeDirectory(::testing::TempDir());
   std::optional<backend::CrashProcess> process_;
-  std::string address_;
+  // No other program takes it between two backends. Not in store_: that is too long for a socket.
+  const std::string socket_directory_ = MakeDirectory("/tmp");
+  const std::string listen_ = absl::StrCat("unix:", socket_directory_, "/backend.sock");
   std::shared_ptr<grpc::Channel> channel_;
   std::unique_ptr<ingest::v1::IngestService::Stub> ingest_;
   std::unique_ptr<read::v1::ReadService::Stub> read_;
@@ -185,6 +193,13 @@ TEST_F(CanaryOnFaults, disk_is_full_for_a_while__then_it_says_so_and_lost_nothin
   ASSERT_LT(retries, kMostRetries);
   ExpectGoodRounds(2);
   EXPECT_TRUE(Counted("failed_rounds_total{status=\"RESOURCE_EXHAUSTED\"}"));
+  EXPECT_FALSE(CountedDamage());
+}
+
+TEST_F(CanaryOnFaults, there_are_too_many_recordings__then_it_takes_nothing_and_lost_nothing) {
+  ASSERT_TRUE(Start({.fault = "few", .count = 2}));
+  ExpectGoodRounds(2);
+  EXPECT_EQ(Round().code(), absl::StatusCode::kResourceExhausted);
   EXPECT_FALSE(CountedDamage());
 }
 
