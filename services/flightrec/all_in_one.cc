@@ -98,6 +98,14 @@ absl::Status AllInOne::StartTracer() {
   config.backend = endpoints_.backend;
   config.server = ServerFor(absl::StrCat("tracer-", getpid()), config_.listen.tracer);
   config.state_directory = StateDirectory();
+  config.neighbours =
+      config_.state_directory.empty() ? tracer::DefaultStateDirectory() : config_.state_directory;
+  config.clean = config_.clean;
+  // The address of a store's backend may be another the next time.
+  if (!config_.other_store) {
+    const auto store = std::filesystem::absolute(config_.store).lexically_normal();
+    config.destination = absl::StrCat("store ", store.string());
+  }
   config.inherited_descriptors = config_.inherited_descriptors;
   if (config_.max_threads > 0) config.limits.threads = config_.max_threads;
   if (config_.lane_bytes > 0) config.limits.ring_bytes = config_.lane_bytes;

@@ -27,6 +27,8 @@ struct AllInOneConfig {
   std::string store;
   // A backend that runs elsewhere; empty = run one on the store.
   std::string backend;
+  // It has another store than `store`.
+  bool other_store = false;
   // Which others to run.
   bool query = false;
   bool tracer = false;
@@ -39,6 +41,10 @@ struct AllInOneConfig {
   // The tracer's limits, 0 = default.
   int max_threads = 0;
   int64_t lane_bytes = 0;
+  // Where the tracer looks for what killed ones have left; empty: where such tracers of this user
+  // have it. With `clean` nothing of it goes on.
+  std::string state_directory;
+  bool clean = false;
 };
 
 class AllInOne {
@@ -54,6 +60,9 @@ class AllInOne {
 
   // Addresses of what runs here, and of the backend that is used.
   const rpc::Endpoints& endpoints() const { return endpoints_; }
+
+  // What was found of tracers that were killed. With `tracer` only.
+  const std::vector<tracer::Recovered>& recovered() const { return tracer_->recovered(); }
 
   // Runs the backend itself after the process that ran it has gone. FAILED_PRECONDITION when a
   // third one was faster.

@@ -37,7 +37,7 @@ const std::map<std::string, Command>& Commands() {
       {"fsck", Command::kFsck},     {"canary", Command::kCanary},
       {"backup", Command::kBackup}, {"restore", Command::kRestore},
       {"delete", Command::kDelete}, {"undelete", Command::kUndelete},
-      {"attach", Command::kAttach}};
+      {"attach", Command::kAttach}, {"clean", Command::kClean}};
   return *commands;
 }
 
@@ -118,6 +118,7 @@ std::map<std::string, Setter> Setters(CommandLine& line) {
           {"--tracer", text(line.tracer)},
           {"--query", text(line.query)},
           {"--backend", text(line.backend)},
+          {"--state_dir", text(line.state_directory)},
           {"--mcp", text(line.mcp)},
           {"--metrics_listen", text(line.metrics_listen)},
           {"--token_file", text(line.token_file)},
@@ -257,7 +258,7 @@ absl::StatusOr<Command> FindCommand(const std::string& word) {
       absl::StrCat("'", word,
                    "' is not a command; there are run, attach, plan, report, "
                    "tree, sql, recordings, tail, probes, ps, doctor, delete, undelete, "
-                   "fsck, backup, restore, canary, up, mcp and help"));
+                   "fsck, backup, restore, canary, clean, up, mcp and help"));
 }
 
 // Takes one flag with its value; `i` moves to the last word used.
@@ -343,6 +344,9 @@ std::string HelpText() {
   flightrec fsck                                  read all that is stored and report what is damaged; exits with 1 then
   flightrec backup DIR                            copy the store to a new directory, while it is in use
   flightrec restore DIR --store=NEW               make a store of a backup
+  flightrec clean                                 after a tracer was killed: ends its recordings with the calls that its
+                                                  lanes still have, takes its hooks out of running processes, removes
+                                                  its files; exits with 1 when something is left
   flightrec canary                                write known recordings and read them back, until interrupted or --limit
                                                   rounds; exits with 1 when something acknowledged was not as written
   flightrec up                                    serve all of it over gRPC until interrupted
@@ -367,6 +371,7 @@ RECORDING is @latest (the default) or an id from `flightrec recordings`.
   --backend=HOST:PORT --query=HOST:PORT   use these services instead of those of the store; for `up`, where they
                            listen (also --tracer and --mcp; default 127.0.0.1:7071 to 7074)
   --metrics_listen=HOST:PORT              where `canary` serves its metrics (default: nowhere)
+  --state_dir=DIR          clean: of a tracer that has this state directory
   --token_file=FILE --tls_ca=FILE         how to reach services that ask for it
 
 PATTERN, where * stands for any characters (:: and / included) and ? for one:

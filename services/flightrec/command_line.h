@@ -35,7 +35,8 @@ enum class Command {
   kRestore,
   kDelete,
   kUndelete,
-  kCanary
+  kCanary,
+  kClean
 };
 
 struct CommandLine {
@@ -66,6 +67,8 @@ struct CommandLine {
   bool deleted = false;
   // ps: words that all have to match.
   std::string filter;
+  // clean: a tracer's state directory; empty: those of this user's tracers.
+  std::string state_directory;
   // report, tree, recordings, tail, ps: rows at the most; canary: rounds.
   int limit = 0;
   // Services to use instead of those the store names: host:port, empty = find or start them. For

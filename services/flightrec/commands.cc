@@ -203,6 +203,20 @@ int ExecuteMcp(const CommandLine& line, log::Logger* logger, metrics::Registry* 
   return served.ok() ? 0 : Fail(served, kExitFailure);
 }
 
+int ExecuteClean(const CommandLine& line, log::Logger* logger, metrics::Registry* registry) {
+  auto connection = Connection::Open(line, Connection::Need::kCapture, logger, registry);
+  if (!connection.ok()) return Fail(connection.status(), kExitFailure);
+  bool clean = true;
+  for (const tracer::Recovered& one : (*connection)->recovered()) {
+    std::cout << one.what << "\n";
+    clean = clean && one.clean;
+  }
+  if ((*connection)->recovered().empty())
+    std::cout << "nothing is left of tracers that were killed\n";
+  std::cout << std::flush;
+  return clean && std::cout.good() ? 0 : kExitFailure;
+}
+
 int ExecuteDoctor(const CommandLine& line) {
   const std::vector<Finding> findings = Diagnose(ReadDoctorFacts(line));
   const View view = DescribeFindings(findings, line.output);
@@ -252,6 +266,8 @@ int Execute(const CommandLine& line, log::Logger* logger, metrics::Registry* reg
       return ExecutePlan(line, logger, registry);
     case Command::kTail:
       return ExecuteTail(line, logger, registry);
+    case Command::kClean:
+      return ExecuteClean(line, logger, registry);
     case Command::kPs:
       return ExecutePs(line, logger, registry);
     case Command::kDoctor:

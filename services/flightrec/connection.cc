@@ -64,8 +64,11 @@ absl::Status Connection::Start(Need need) {
   AllInOneConfig config;
   config.store = line_.store;
   config.backend = endpoints_.backend;
+  config.other_store = !line_.backend.empty();
+  config.state_directory = line_.state_directory;
+  config.clean = line_.command == Command::kClean;
   config.query = need == Need::kQuery && endpoints_.query.empty();
-  config.tracer = need == Need::kCapture && endpoints_.tracer.empty();
+  config.tracer = need == Need::kCapture && (endpoints_.tracer.empty() || config.clean);
   config.inherited_descriptors = line_.inherited_descriptors;
   config.max_threads = line_.max_threads;
   config.lane_bytes = line_.lane_bytes;

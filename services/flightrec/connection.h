@@ -46,6 +46,9 @@ class Connection {
   absl::StatusOr<std::unique_ptr<ingest::v1::IngestService::Stub>> Ingest();
   absl::StatusOr<std::unique_ptr<admin::v1::AdminService::Stub>> Admin();
 
+  // What the tracer here has found of killed ones. With kCapture of Command::kClean only.
+  const std::vector<tracer::Recovered>& recovered() const { return own_->recovered(); }
+
   // Where the query engine listens.
   const std::string& query_address() const { return endpoints_.query; }
 

@@ -27,6 +27,13 @@ struct TracerConfig {
   rpc::ChannelConfig backend_channel;
   // On tmpfs: lanes of traced programs and the control token.
   std::string state_directory;
+  // Where other tracers of this user have their state directories: what those have left that were
+  // killed is taken over, or cleaned. Empty: only this tracer's own.
+  std::string neighbours;
+  // The same for tracers whose recordings belong together; empty: `backend`.
+  std::string destination;
+  // Nothing that was left goes on.
+  bool clean = false;
   // Descriptors above 2 that programs get under the same numbers; all others are closed in them.
   std::vector<int> inherited_descriptors;
   // For programs whose launch does not say otherwise.

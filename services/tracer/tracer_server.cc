@@ -9,6 +9,7 @@
 #include "common/clock/clock.h"
 #include "common/private_directory/private_directory.h"
 #include "common/rpc/control_token.h"
+#include "services/tracer/recorder/left_process.h"
 
 namespace flightrec::tracer {
 namespace {
@@ -20,6 +21,10 @@ constexpr size_t kMaxHostName = 256;
 std::string HostName() {
   char name[kMaxHostName] = {};
   return gethostname(name, sizeof(name) - 1) == 0 ? name : "unknown";
+}
+
+const std::string& DestinationOf(const TracerConfig& config) {
+  return config.destination.empty() ? config.backend : config.destination;
 }
 
 RecordingEnvironment MakeEnvironment(const TracerConfig& config,
@@ -61,6 +66,8 @@ absl::StatusOr<std::unique_ptr<TracerServer>> TracerServer::Start(
   if (!calibration.ok()) return calibration.status();
   std::unique_ptr<TracerServer> server(
       new TracerServer(config, *calibration, *std::move(backend), logger, registry));
+  absl::Status recovered = server->Recover(config.config(), logger);
+  if (!recovered.ok()) return recovered;
   absl::StatusOr<std::string> token = rpc::CreateControlToken(server->control_token_file_);
   if (!token.ok()) return token.status();
   server->server_.authenticator().RequireRole(absl::StrCat("/", kServiceName, "/"),
@@ -77,18 +84,49 @@ TracerServer::TracerServer(const FinalizedTracerConfig& config,
                            std::shared_ptr<grpc::Channel> backend, log::Logger* logger,
                            metrics::Registry* registry)
     : control_token_file_(absl::StrCat(config.config().state_directory, "/", kControlTokenName)),
+      state_directory_(config.config().state_directory),
       ulids_(clock::RealClock(), random_),
       ingest_(ingest::v1::IngestService::NewStub(backend),
               MakeIngestOptions(config.config(), ulids_), clock::RealClock(), ingest_random_,
               *logger),
       recorder_(std::make_unique<Recorder>(MakeEnvironment(config.config(), calibration, &ulids_,
                                                            &ingest_, &coarse_clock_, logger))),
+      recovery_(recorder_.get(), &ingest_, DestinationOf(config.config())),
       service_(recorder_.get(), &processes_, config.config().limits),
       server_(config.server(), "tracer", logger, registry) {}
 
 TracerServer::~TracerServer() {
   Drain();
+  recovery_.Finish();
+  // Another tracer's, then.
+  if (state_lock_ == nullptr) return;
   unlink(control_token_file_.c_str());
+  if (FindLeftProcesses(state_directory_).empty()) state_lock_->Remove();
+}
+
+absl::Status TracerServer::Recover(const TracerConfig& config, log::Logger* logger) {
+  auto lock = StateLock::Take(config.state_directory);
+  if (!lock.ok()) return lock.status();
+  state_lock_ = *std::move(lock);
+  const std::string& before = state_lock_->destination();
+  if (!before.empty() && before != DestinationOf(config) &&
+      !FindLeftProcesses(config.state_directory).empty()) {
+    return absl::FailedPreconditionError(
+        absl::StrCat(config.state_directory, " has recordings of a tracer that was killed, for ",
+                     before, "; start with that one, or name another --state_dir"));
+  }
+  const absl::Status owned = state_lock_->Own(DestinationOf(config));
+  if (!owned.ok()) return owned;
+  const Recovery mode = config.clean ? Recovery::kClean : Recovery::kGoOn;
+  recovered_ = recovery_.RecoverOwn(config.state_directory, mode);
+  if (!config.neighbours.empty()) {
+    const std::vector<Recovered> others =
+        recovery_.RecoverOthers(config.neighbours, config.state_directory, mode);
+    recovered_.insert(recovered_.end(), others.begin(), others.end());
+  }
+  for (const Recovered& one : recovered_)
+    logger->Info("recovered", {{"what", one.what}, {"clean", one.clean}});
+  return absl::OkStatus();
 }
 
 void TracerServer::Drain() {

@@ -6,6 +6,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/random/random.h"
 #include "absl/status/statusor.h"
@@ -17,6 +18,8 @@
 #include "services/tracer/ingest/ingest_client.h"
 #include "services/tracer/lane/clock_publisher.h"
 #include "services/tracer/recorder/recorder.h"
+#include "services/tracer/recorder/recovery.h"
+#include "services/tracer/recorder/state_lock.h"
 #include "services/tracer/tracer_config.h"
 #include "services/tracer/tracer_service.h"
 
@@ -37,6 +40,9 @@ class TracerServer {
   // Who can read it may control processes through this tracer.
   const std::string& control_token_file() const { return control_token_file_; }
 
+  // What was found of tracers that were killed, and what was done about it.
+  const std::vector<Recovered>& recovered() const { return recovered_; }
+
   // Ends calls and recordings; programs run on.
   void Drain();
 
@@ -45,7 +51,10 @@ class TracerServer {
                std::shared_ptr<grpc::Channel> backend, log::Logger* logger,
                metrics::Registry* registry);
 
+  absl::Status Recover(const TracerConfig& config, log::Logger* logger);
+
   const std::string control_token_file_;
+  const std::string state_directory_;
   absl::BitGen random_;
   ids::UlidGenerator ulids_;
   // Of the stream's thread.
@@ -53,6 +62,9 @@ class TracerServer {
   ingest::IngestClient ingest_;
   lane::ClockPublisher coarse_clock_;
   std::unique_ptr<Recorder> recorder_;
+  std::unique_ptr<StateLock> state_lock_;
+  StateRecovery recovery_;
+  std::vector<Recovered> recovered_;
   host::ProcessList processes_;
   TracerService service_;
   rpc::Server server_;

@@ -72,6 +72,7 @@ LANE_HEADER = {
     "execs_begun": 1010,
     "execs_failed": 1011,
     "refused_tids": (1012).to_bytes(2048, "little"),
+    "calls_durable": 0,
     "clock_ticks": 0,
 }
 LANE_SLOT = {
@@ -89,6 +90,10 @@ LANE_SLOT = {
     "dropped_full": 2009,
     "dropped_depth": 2010,
     "dropped_migrated": 2011,
+    "drained_thread": 0,
+    "drained_chunks": 0,
+    "drained_ordinal": 0,
+    "drained_ticks": 0,
 }
 OPEN_CALL = {"start_ticks": 4001, "path": 4002, "function_index": 4003, "ordinal_low": 4004}
 CALL_RECORD = {"start_ticks": 5001, "end_ticks": 5002, "path": 5003, "function_index": 5004, "ordinal_low": 5005}

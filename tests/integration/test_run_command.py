@@ -383,7 +383,8 @@ def test_run_ended__then_nothing_of_it_is_left_in_shared_memory(repository, tmp_
 def test_recording_ended__then_the_tracer_keeps_no_lane_of_it(services, flightrec, target):
     tracer = [f"--tracer={services.address('tracer')}", f"--control_token_file={services.control_token_file}"]
     assert flightrec("run", *tracer, "--", target("exits_with"), "3").returncode == 3
-    assert [file.name for file in services.control_token_file.parent.iterdir()] == ["control_token"]
+    left = sorted(file.name for file in services.control_token_file.parent.iterdir())
+    assert left == ["control_token", "owner"]
 
 
 def test_store_that_is_a_directory_of_other_files__then_refused_and_its_mode_stays(repository, tmp_path, target):

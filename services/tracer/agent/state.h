@@ -3,7 +3,8 @@
 //
 // Plain data, freestanding; written by the tracer before the first hook is
 // live, afterwards by the thread that owns the block; regions are added by the
-// tracer at any time. Not versioned: agent, stubs and tracer are of one build.
+// tracer at any time. Agent, stubs and the tracer that records are of one build; one that takes
+// hooks out may be a later one, see kAgentVersion.
 #ifndef SERVICES_TRACER_AGENT_STATE_H_
 #define SERVICES_TRACER_AGENT_STATE_H_
 
@@ -13,6 +14,10 @@
 #include "services/tracer/lane/layout.h"
 
 namespace flightrec::agent {
+
+// Of what a tracer has to know to take a process's hooks out: AgentState, ThreadBlock, ShadowEntry,
+// LeftFrame and Region. Changes with any of them, and with the way a stub returns.
+inline constexpr uint32_t kAgentVersion = 1;
 
 inline constexpr uint32_t kMaxRegions = 1024;
 inline constexpr uint32_t kRefusedBlocks = 1024;
@@ -181,6 +186,9 @@ enum ProcessEvent : uint32_t {
   kExecFailed = 5,
 };
 
+// Behind ImageHeader::system_call: code that does rt_sigreturn.
+inline constexpr uint64_t kReturnFromCall = 3;
+
 // Starts the agent's image: offsets of its functions.
 struct ImageHeader {
   uint32_t slow_entry;
@@ -189,7 +197,7 @@ struct ImageHeader {
   uint32_t find_object;
   uint32_t notice;
   uint32_t libraries_changed;
-  uint32_t system_call;  // a SYSCALL instruction for threads that the tracer has stopped
+  uint32_t system_call;  // SYSCALL; RET for threads that the tracer has stopped
   uint32_t frames;       // .eh_frame of the image, its end marked
 };
 

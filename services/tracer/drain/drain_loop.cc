@@ -148,8 +148,8 @@ void DrainLoop::FindThreads() {
         ids::ComputeThreadId(process_.process_id, found.tid, found.ordinal), found.tid,
         found.ordinal};
     sink_.OnThread(thread);
-    lanes_.push_back(
-        std::make_unique<LaneDrain>(LaneDrain{found.slot, ThreadDrain(process_, thread)}));
+    lanes_.push_back(std::make_unique<LaneDrain>(
+        LaneDrain{found.slot, ThreadDrain(process_, thread, reader_.progress(found.slot))}));
   }
 }
 
@@ -174,8 +174,10 @@ void DrainLoop::EndThread(LaneDrain& lane) {
   for (size_t i = 0; i < most && DrainLane(lane) > 0; ++i) {
   }
   SealAll(lane);
-  sink_.OnFinalChunk(
-      lane.drain.SealFinal(reader_.OpenCalls(lane.slot), options_.compression_level));
+  EncodedChunk last =
+      lane.drain.SealFinal(reader_.OpenCalls(lane.slot), options_.compression_level);
+  reader_.SetProgress(lane.slot, lane.drain.progress());
+  sink_.OnFinalChunk(std::move(last));
   ended_totals_.Add(lane.drain.totals());
 }
 
@@ -183,6 +185,7 @@ void DrainLoop::SealAll(LaneDrain& lane) {
   lane.drain.AddLosses(reader_.TakeLosses(lane.slot));
   while (lane.drain.call_count() > 0) {
     absl::optional<EncodedChunk> chunk = lane.drain.Seal(options_.compression_level);
+    reader_.SetProgress(lane.slot, lane.drain.progress());
     if (chunk.has_value() && !sink_.OnChunk(*std::move(chunk))) lane.drain.TakeBack();
   }
 }

@@ -22,6 +22,14 @@ class OrdinalExtender {
     return ExtendFarther(ordinal_low, start_ticks);
   }
 
+  // Of a thread that another extender was for: one of its calls.
+  void Resume(uint64_t ordinal, uint64_t start_ticks) {
+    if (start_ticks != 0) marks_.push_back({start_ticks, ordinal});
+  }
+  // The latest call that it remembers.
+  uint64_t last_ordinal() const { return marks_.back().ordinal; }
+  uint64_t last_start_ticks() const { return marks_.back().start_ticks; }
+
  private:
   static constexpr uint64_t kMarkDistance = uint64_t{1} << 30;
 

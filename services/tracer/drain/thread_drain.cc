@@ -30,8 +30,10 @@ chunk::CallChunk Part(const chunk::CallChunk& whole, size_t begin, size_t end) {
 
 }  // namespace
 
-ThreadDrain::ThreadDrain(const ProcessIdentity& process, const DrainedThread& thread)
-    : process_(process), thread_(thread) {
+ThreadDrain::ThreadDrain(const ProcessIdentity& process, const DrainedThread& thread,
+                         const lane::DrainProgress& progress)
+    : process_(process), thread_(thread), next_chunk_ordinal_(progress.chunks) {
+  ordinals_.Resume(progress.ordinal, progress.start_ticks);
   totals_.threads = 1;
 }
 
@@ -222,7 +224,8 @@ EncodedChunk ThreadDrain::SealFinal(absl::Span<const lane::OpenCall> never_ended
   chunk::CallChunk chunk;
   chunk.header = MakeHeader();
   chunk.header.is_final = true;
-  // Negative if the last functions were counted and their causes not: the thread ended in between, or runs on.
+  // Negative if the last functions were counted and their causes not: the thread ended in between,
+  // or runs on.
   const auto untold = static_cast<int64_t>(std::exchange(untold_, 0));
   if (untold > 0) lost_ += static_cast<uint64_t>(untold);
   TellLosses(chunk);

@@ -25,8 +25,13 @@ namespace flightrec::drain {
 
 class ThreadDrain {
  public:
-  // `process` must outlive the drain.
-  ThreadDrain(const ProcessIdentity& process, const DrainedThread& thread);
+  // `process` must outlive the drain. `progress`: of whoever has drained the thread before.
+  ThreadDrain(const ProcessIdentity& process, const DrainedThread& thread,
+              const lane::DrainProgress& progress = {});
+
+  lane::DrainProgress progress() const {
+    return {next_chunk_ordinal_, ordinals_.last_ordinal(), ordinals_.last_start_ticks()};
+  }
 
   const DrainedThread& thread() const { return thread_; }
   const DrainTotals& totals() const { return totals_; }

@@ -33,11 +33,12 @@ IngestClient::~IngestClient() {
   thread_.join();
 }
 
-bool IngestClient::Offer(const ids::Ulid& recording, v1::Item item) {
+uint64_t IngestClient::OfferNumbered(const ids::Ulid& recording, v1::Item item) {
   absl::MutexLock lock(&mutex_);
-  const bool taken = spool_.Append(recording, std::move(item), options_.spool_bytes);
-  if (!taken) ++stats_.refused_items;
-  return taken;
+  if (spool_.Append(recording, std::move(item), options_.spool_bytes))
+    return spool_.appended_items();
+  ++stats_.refused_items;
+  return 0;
 }
 
 absl::Status IngestClient::Send(const ids::Ulid& recording, v1::Item item) {

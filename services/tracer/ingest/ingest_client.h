@@ -14,6 +14,7 @@
 #include <memory>
 #include <string>
 #include <thread>
+#include <utility>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/container/flat_hash_map.h"
@@ -78,7 +79,12 @@ class IngestClient {
   IngestClient& operator=(const IngestClient&) = delete;
 
   // False when the spool is full; the item is dropped then.
-  bool Offer(const ids::Ulid& recording, v1::Item item);
+  bool Offer(const ids::Ulid& recording, v1::Item item) {
+    return OfferNumbered(recording, std::move(item)) != 0;
+  }
+  // The same. Returns the item's number, 0 when it was dropped: it is durable when
+  // IngestStats::durable_items is as high.
+  uint64_t OfferNumbered(const ids::Ulid& recording, v1::Item item);
 
   // With a reserve above the limit, for what must not be missing: names, states, final chunks.
   // RESOURCE_EXHAUSTED when that is used up too; the item is dropped then.

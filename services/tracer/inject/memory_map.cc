@@ -1,5 +1,6 @@
 #include "services/tracer/inject/memory_map.h"
 
+#include <algorithm>
 #include <fstream>
 #include <sstream>
 #include <utility>
@@ -20,6 +21,9 @@ constexpr uint64_t kReach = (uint64_t{1} << 31) - (uint64_t{64} << 20);
 constexpr uint64_t kLowestAddress = 0x10000;  // vm.mmap_min_addr
 // Left free behind a module for the heap when there is no room before it.
 constexpr uint64_t kHeapRoom = uint64_t{1} << 30;
+
+// Below the first stack, more than the kernel ever leaves it.
+constexpr uint64_t kStackRoom = uint64_t{16} << 30;
 
 uint64_t RoundUp(uint64_t value) { return (value + kPage - 1) & ~(kPage - 1); }
 
@@ -49,6 +53,8 @@ absl::StatusOr<MemoryMap> MemoryMap::Parse(absl::string_view text) {
         !ParseHex(range.second, mapping.high) || !ParseHex(fields[2], mapping.file_offset)) {
       return absl::InvalidArgumentError(absl::StrCat("not a line of a memory map: ", line));
     }
+    mapping.readable = fields[1][0] == 'r';
+    mapping.writable = fields[1][1] == 'w';
     mapping.executable = fields[1][2] == 'x';
     mapping.shared = fields[1][3] == 's';
     if (fields.size() > 5) {
@@ -86,6 +92,26 @@ absl::StatusOr<uint64_t> MemoryMap::FindGapNear(uint64_t low, uint64_t high, uin
       "no free ", need, " bytes within 2 GiB of the code at ", absl::Hex(low), "-", absl::Hex(high),
       ", and a jump reaches no farther; hook fewer functions (-f), or start the "
       "program with less memory reserved around its code"));
+}
+
+absl::StatusOr<uint64_t> MemoryMap::FindGap(uint64_t bytes) const {
+  const uint64_t need = RoundUp(bytes);
+  uint64_t found = 0;
+  uint64_t gap_low = kLowestAddress;
+  for (const Mapping& mapping : mappings_) {
+    const bool special =
+        !mapping.path.empty() && mapping.path[0] == '[' && mapping.path != "[heap]";
+    const uint64_t room = mapping.path == "[stack]" ? kStackRoom : 0;
+    const bool usable = !special || room != 0;
+    if (usable && mapping.low > gap_low + room && mapping.low - room - gap_low >= need)
+      found = mapping.low - room - need;
+    // Nothing above the stack.
+    if (room != 0) break;
+    gap_low = std::max(gap_low, mapping.high);
+  }
+  if (found != 0) return found;
+  return absl::FailedPreconditionError(
+      absl::StrCat("no free ", need, " bytes in the address space; hook a process with less"));
 }
 
 }  // namespace flightrec::inject

@@ -20,6 +20,8 @@ struct Mapping {
   uint64_t low = 0;
   uint64_t high = 0;
   uint64_t file_offset = 0;
+  bool readable = false;
+  bool writable = false;
   bool executable = false;
   bool shared = false;  // what is written is seen by others
   std::string path;     // "[stack]", a file or empty
@@ -37,6 +39,8 @@ class MemoryMap {
   // back. FAILED_PRECONDITION if there is none. Prefers addresses below, which
   // leaves the heap of a program room to grow.
   absl::StatusOr<uint64_t> FindGapNear(uint64_t low, uint64_t high, uint64_t bytes) const;
+  // One anywhere, but not where the first stack grows. The kernel itself would take such a one.
+  absl::StatusOr<uint64_t> FindGap(uint64_t bytes) const;
 
  private:
   std::vector<Mapping> mappings_;  // sorted by address

@@ -42,6 +42,19 @@ TEST(MemoryMap, room_below__then_gap_right_below_the_module) {
   EXPECT_EQ(*gap, 0x555555554000u - 12288);
 }
 
+TEST(MemoryMap, gap_anywhere__then_the_highest_that_leaves_the_stack_room) {
+  const auto map = MemoryMap::Parse(
+      "400000-402000 r-xp 00000000 08:01 12 /bin/fixed\n"
+      "7ffff7fc0000-7ffff7fff000 r-xp 00000000 08:01 12 /lib/ld.so\n"
+      "7ffffffde000-7ffffffff000 rw-p 00000000 00:00 0 [stack]\n"
+      "7ffffffff000-800000000000 r-xp 00000000 00:00 0 [vdso]\n");
+  EXPECT_EQ(map->FindGap(10000).value_or(0), 0x7ffff7fc0000u - 12288);
+  const auto bare = MemoryMap::Parse(
+      "400000-402000 r-xp 00000000 08:01 12 /bin/fixed\n"
+      "7ffffffde000-7ffffffff000 rw-p 00000000 00:00 0 [stack]\n");
+  EXPECT_EQ(bare->FindGap(4096).value_or(0), 0x7ffffffde000u - (uint64_t{16} << 30) - 4096);
+}
+
 TEST(MemoryMap, no_room_below__then_gap_above_that_leaves_room_for_the_heap) {
   const auto map = MemoryMap::Parse(
       "400000-402000 r-xp 00000000 08:01 12 /bin/fixed\n"

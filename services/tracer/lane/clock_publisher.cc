@@ -57,6 +57,8 @@ uint64_t ClockPublisher::LargestGapSince(uint64_t ticks) const {
 ClockPublisher::Line::Line(ClockPublisher& publisher, uint64_t& ticks)
     : publisher_(publisher), ticks_(&ticks) {
   absl::MutexLock lock(&publisher_.mutex_);
+  // Of a tracer that was killed: nobody has published since.
+  if (ticks != 0) publisher_.gaps_.Add(ticks, clock::ReadTicks());
   publisher_.lines_.push_back(ticks_);
   publisher_.Publish();
 }

@@ -164,7 +164,8 @@ absl::StatusOr<std::unique_ptr<LaneFile>> LaneFile::Create(const std::string& pa
                                                    "; lower the thread limit, the lane size or the "
                                                    "call depth"));
   }
-  const int file = open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, S_IRUSR | S_IWUSR);
+  const int file =
+      open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, S_IRUSR | S_IWUSR);
   if (file < 0) return FileError("cannot create", path);
   absl::Cleanup close_file = [file] { close(file); };
   const uint64_t size = FileBytes(header);
@@ -178,7 +179,7 @@ absl::StatusOr<std::unique_ptr<LaneFile>> LaneFile::Create(const std::string& pa
 }
 
 absl::StatusOr<std::unique_ptr<LaneFile>> LaneFile::Open(const std::string& path) {
-  const int file = open(path.c_str(), O_RDWR | O_CLOEXEC);
+  const int file = open(path.c_str(), O_RDWR | O_NOFOLLOW | O_CLOEXEC);
   if (file < 0) return FileError("cannot open", path);
   absl::Cleanup close_file = [file] { close(file); };
   struct stat info;

@@ -1,7 +1,13 @@
 #include "services/tracer/lane/lane_reader.h"
 
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <utility>
 
+#include "absl/cleanup/cleanup.h"
+#include "absl/strings/str_cat.h"
 #include "services/tracer/lane/slot_registry.h"
 
 namespace flightrec::lane {
@@ -72,6 +78,61 @@ Losses LaneReader::TakeLosses(uint32_t slot) {
   if (losses.full + losses.depth + losses.migrated == 0) return losses;
   losses.functions = AdvanceAll(file_.drops(slot), functions, memory.drops);
   return losses;
+}
+
+absl::StatusOr<LaneHistory> LaneReader::TakeHistory() {
+  const int file = open(file_.path().c_str(), O_RDONLY | O_CLOEXEC);
+  if (file < 0) return absl::ErrnoToStatus(errno, absl::StrCat("cannot read ", file_.path()));
+  absl::Cleanup close_file = [file] { close(file); };
+  // Not by the mapping: that would give memory to slots that never had any.
+  const auto read = [file](void* out, size_t bytes, uint64_t place) {
+    return pread(file, out, bytes, static_cast<off_t>(place)) == static_cast<ssize_t>(bytes);
+  };
+  const FileHeader& layout = file_.layout();
+  const uint32_t functions = file_.functions_in_use();
+  LaneHistory history;
+  history.durable = Relaxed(file_.header().calls_durable);
+  std::vector<uint64_t> lost(functions), filtered(functions);
+  for (uint32_t slot = 0; slot < layout.slot_count; ++slot) {
+    const uint64_t base = layout.header_bytes + slot * layout.slot_bytes;
+    SlotControl control;
+    SlotMemory& memory = slots_[slot];
+    memory.drops.resize(functions);
+    memory.filtered.resize(file_.Has(kFilters) ? functions : 0);
+    if (!read(&control, sizeof(control), base) ||
+        !read(memory.drops.data(), functions * sizeof(uint64_t), base + layout.drops_offset) ||
+        !read(memory.filtered.data(), memory.filtered.size() * sizeof(uint64_t),
+              base + layout.filtered_offset)) {
+      return absl::DataLossError(absl::StrCat(file_.path(), " is too short for slot ", slot));
+    }
+    history.written += control.head / sizeof(CallRecord);
+    history.taken += control.tail / sizeof(CallRecord);
+    history.losses.full += memory.full = control.dropped_full;
+    history.losses.depth += memory.depth = control.dropped_depth;
+    history.losses.migrated += memory.migrated = control.dropped_migrated;
+    for (uint32_t i = 0; i < functions; ++i) lost[i] += memory.drops[i];
+    for (size_t i = 0; i < memory.filtered.size(); ++i) filtered[i] += memory.filtered[i];
+  }
+  for (uint32_t i = 0; i < functions; ++i) {
+    if (lost[i] != 0) history.losses.functions.push_back({i, lost[i]});
+    if (filtered[i] != 0) history.losses.filtered.push_back({i, filtered[i]});
+  }
+  return history;
+}
+
+DrainProgress LaneReader::progress(uint32_t slot) const {
+  const SlotControl& control = file_.control(slot);
+  if (control.drained_thread != control.thread_ordinal) return {};
+  return {control.drained_chunks, control.drained_ordinal, control.drained_ticks};
+}
+
+void LaneReader::SetProgress(uint32_t slot, const DrainProgress& progress) {
+  SlotControl& control = file_.control(slot);
+  control.drained_chunks = progress.chunks;
+  control.drained_ordinal = progress.ordinal;
+  control.drained_ticks = progress.start_ticks;
+  // Release: who finds its thread finds the rest.
+  __atomic_store_n(&control.drained_thread, control.thread_ordinal, __ATOMIC_RELEASE);
 }
 
 void LaneReader::SetMuted(uint32_t slot, bool muted) {

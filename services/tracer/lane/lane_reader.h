@@ -13,6 +13,7 @@
 #include <functional>
 #include <vector>
 
+#include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "services/tracer/lane/lane_file.h"
 #include "services/tracer/lane/layout.h"
@@ -63,6 +64,22 @@ struct ProcessStarts {
   uint64_t clone = 0;
 };
 
+// How far the drain of a thread has come, in its slot.
+struct DrainProgress {
+  uint64_t chunks = 0;  // ordinal of the next one
+  // Of one of its calls.
+  uint64_t ordinal = 0;
+  uint64_t start_ticks = 0;
+};
+
+// What became of all calls of a process so far, whoever has read its lanes.
+struct LaneHistory {
+  uint64_t written = 0;  // records
+  uint64_t taken = 0;    // of those, read
+  uint64_t durable = 0;  // of those, known to be kept
+  Losses losses;
+};
+
 class LaneReader {
  public:
   // The tid here of a thread by the one it knows itself, which is another in a container, and the
@@ -79,6 +96,15 @@ class LaneReader {
   size_t Drain(uint32_t slot, absl::Span<CallRecord> out);
 
   Losses TakeLosses(uint32_t slot);
+
+  // Instead of the first TakeLosses of all slots, after another tracer was killed. Later ones tell
+  // what comes afterwards. NOT_FOUND, DATA_LOSS: the file cannot be read.
+  absl::StatusOr<LaneHistory> TakeHistory();
+
+  // Of the slot's thread; all zero if it is new.
+  DrainProgress progress(uint32_t slot) const;
+  // Before a chunk is handed over.
+  void SetProgress(uint32_t slot, const DrainProgress& progress);
 
   // From the outermost call to the innermost; of a running thread a snapshot
   // of a moment that may be torn at its upper end.

@@ -84,10 +84,17 @@ struct SlotControl {
   alignas(64) uint64_t dropped_full;  // the ring was full
   uint64_t dropped_depth;             // deeper than the shadow stack
   uint64_t dropped_migrated;          // ended on another thread
+  // How far the tracer has come with the slot's thread, for one that takes over. Tracer only,
+  // before the chunk is handed over.
+  alignas(64) uint64_t drained_thread;  // its thread_ordinal; 0: no chunk yet
+  uint64_t drained_chunks;              // ordinal of the next chunk
+  uint64_t drained_ordinal;             // a call's entry ordinal, whole,
+  uint64_t drained_ticks;               // and its start
 };
 static_assert(offsetof(SlotControl, call_limit) == 48);
 static_assert(offsetof(SlotControl, head) == 64);
 static_assert(offsetof(SlotControl, tail) == 128);
+static_assert(offsetof(SlotControl, drained_thread) == 256);
 
 // First page of the file.
 struct FileHeader {
@@ -134,10 +141,13 @@ struct FileHeader {
   uint64_t execs_failed;
   // Atomic, relaxed; 0: nobody. Threads without a slot that run on no slot's block.
   alignas(64) uint32_t refused_tids[kMaxRefusedTids];
+  // Calls of which the tracer knows that the backend keeps them; tracer only.
+  uint64_t calls_durable;
   // Away from the rest: written by the tracer many times a millisecond, read at every call.
   // Atomic, relaxed; never 0, never decreasing. 0 without kCoarseClock.
   alignas(1024) uint64_t clock_ticks;
 };
+static_assert(offsetof(FileHeader, calls_durable) == 2432);
 static_assert(offsetof(FileHeader, clock_ticks) == 3072);
 static_assert(sizeof(FileHeader) <= kPageBytes);
 static_assert(sizeof(SlotControl) <= kPageBytes);

@@ -47,6 +47,9 @@ class ProbeSet {
   // What was hooked at launch.
   void Start(pattern::FunctionPattern pattern, const ProgramPlan& plan);
 
+  // What was hooked by another tracer. No changes can be planned.
+  void Start(std::vector<trace::v1::Function> functions) { Register(functions); }
+
   // A function that both select is not hooked. `modules`: what is mapped. NOT_FOUND: a pattern
   // matches nothing, or nothing that was ever hooked is to be removed. FAILED_PRECONDITION: none of
   // the functions to add can be hooked. INVALID_ARGUMENT: not a pattern. RESOURCE_EXHAUSTED:

@@ -46,6 +46,16 @@ absl::StatusOr<CaptureState> Recorder::Attach(const AttachSpec& spec) {
   });
 }
 
+absl::StatusOr<CaptureState> Recorder::TakeOver(const LeftProcess& left) {
+  absl::StatusOr<std::shared_ptr<RecordingRun>> run = RecordingRun::TakeOver(environment_, left);
+  if (!run.ok()) return run.status();
+  CaptureState state = (*run)->State();
+  absl::MutexLock lock(&mutex_);
+  if (stopped_) return absl::UnavailableError("the tracer is shutting down");
+  runs_[state.recording.name()] = *std::move(run);
+  return state;
+}
+
 absl::StatusOr<CaptureState> Recorder::Begin(ids::Ulid recording, const Start& start) {
   if (recording == ids::Ulid()) recording = environment_.ulids->Generate();
   const std::string name = ids::RecordingResourceName(recording);

@@ -19,6 +19,7 @@
 #include "absl/time/time.h"
 #include "common/ids/ulid.h"
 #include "services/tracer/recorder/capture_state.h"
+#include "services/tracer/recorder/left_process.h"
 #include "services/tracer/recorder/recording_environment.h"
 #include "services/tracer/recorder/recording_run.h"
 
@@ -45,6 +46,9 @@ class Recorder {
   // Blocks until calls are recorded. NOT_FOUND: there is no such process. FAILED_PRECONDITION,
   // PERMISSION_DENIED: why it cannot be hooked; it runs on as it was. The others as for Launch.
   absl::StatusOr<CaptureState> Attach(const AttachSpec& spec);
+
+  // Goes on with the recording of a tracer that was killed. Errors of RecordingRun::TakeOver.
+  absl::StatusOr<CaptureState> TakeOver(const LeftProcess& left);
 
   // Waits until it has ended or `timeout` has passed. Takes a resource name; NOT_FOUND names what
   // is known.

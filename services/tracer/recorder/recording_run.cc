@@ -146,6 +146,7 @@ void RecordingRun::StartDrain() {
   reader_ = std::make_unique<lane::LaneReader>(
       program_->lane(), [ids = std::make_shared<target::ThreadIds>(program_->pid())](
                             uint32_t tid, uint64_t ordinal) { return ids->OnHost(tid, ordinal); });
+  if (program_->taken_over()) TakeHistory();
   drain::DrainOptions options;
   options.lane_calls = program_->lane().layout().ring_bytes / sizeof(lane::CallRecord);
   drain::DrainSink& sink = *this;
@@ -165,6 +166,7 @@ void RecordingRun::StartDrain() {
   {
     absl::MutexLock lock(&mutex_);
     UpdateCompleteness();
+    if (manifest_ == nullptr) KeepManifest();
     SendRecording();
     SendProcess();
   }
@@ -175,6 +177,7 @@ void RecordingRun::StartDrain() {
 }
 
 void RecordingRun::WatchLibraries() {
+  if (program_->taken_over()) return;
   const bool wanted = probes_.WantsLibraries();
   if (watching_ || (!wanted && !program_->may_load_unwinder())) return;
   watching_ = true;
@@ -234,6 +237,10 @@ void RecordingRun::SendFunctions(absl::Span<const trace::v1::Function> functions
     for (const trace::v1::Function& function :
          functions.first(std::min(functions.size(), kFunctionsPerTable)))
       *item.mutable_functions()->add_functions() = function;
+    if (manifest_ != nullptr && !program_->taken_over()) {
+      // Told when it was made: without it a tracer that takes over cannot name functions.
+      manifest_->Add(item).IgnoreError();
+    }
     Send(std::move(item));
   }
 }
@@ -285,6 +292,12 @@ absl::StatusOr<ProbeUpdate> RecordingRun::UpdateProbes(const std::vector<std::st
     return absl::FailedPreconditionError(
         absl::StrCat(name_, " has ended; start another recording"));
   }
+  if (program_->taken_over()) {
+    return absl::FailedPreconditionError(
+        absl::StrCat(name_,
+                     " was begun by a tracer that was killed: its hooks stay as they are; "
+                     "stop it and attach again"));
+  }
   absl::StatusOr<std::vector<target::MappedModule>> modules = program_->Modules();
   if (!modules.ok()) return modules.status();
   absl::StatusOr<ProbeChange> change = probes_.PlanUpdate(*modules, add, remove);
@@ -327,7 +340,24 @@ void RecordingRun::OnThread(const drain::DrainedThread& thread) {
 bool RecordingRun::OnChunk(drain::EncodedChunk chunk) {
   ingest::v1::Item item;
   *item.mutable_chunk()->mutable_data() = std::move(chunk.bytes);
-  return environment_.ingest->Offer(id_, std::move(item));
+  const uint64_t number = environment_.ingest->OfferNumbered(id_, std::move(item));
+  if (number != 0) on_their_way_.emplace_back(number, chunk.calls);
+  NoteDurable();
+  return number != 0;
+}
+
+void RecordingRun::NoteDurable() {
+  const uint64_t durable = environment_.ingest->Stats().durable_items;
+  uint64_t& calls = program_->lane().header().calls_durable;
+  for (; !on_their_way_.empty() && on_their_way_.front().first <= durable;
+       on_their_way_.pop_front())
+    calls += on_their_way_.front().second;
+}
+
+drain::DrainTotals RecordingRun::Totals() const {
+  drain::DrainTotals totals = drain_->Totals();
+  totals.Add(earlier_);
+  return totals;
 }
 
 void RecordingRun::OnFinalChunk(drain::EncodedChunk chunk) {
@@ -379,6 +409,7 @@ void RecordingRun::Finish(const absl::optional<target::Outcome>& outcome) {
     // In the order of the stream it comes last, so that it is durable only when everything is.
     recording_.set_state(trace::v1::RECORDING_STATE_SEALED);
     UpdateCompleteness();
+    if (manifest_ != nullptr) KeepEnd();
     SendProcess();
     SendRecording();
     // Seen from here it is not sealed before the backend has said so.
@@ -393,6 +424,7 @@ void RecordingRun::Finish(const absl::optional<target::Outcome>& outcome) {
                      " items of this recording for good; see the tracer's log"));
   }
   absl::MutexLock lock(&mutex_);
+  if (manifest_ != nullptr && durable.ok()) manifest_->Remove();
   if (!durable.ok()) recording_.set_failure(std::string(durable.message()));
   Advance(durable.ok() ? RecordingState::kSealed : RecordingState::kFailed);
 }
@@ -432,7 +464,7 @@ void RecordingRun::DescribeOutcome(const target::Outcome& outcome, absl::Time en
 }
 
 void RecordingRun::LetGo() {
-  calls_ = drain_->Totals().calls;
+  calls_ = Totals().calls;
   drain_.reset();
   reader_.reset();
   probes_ = ProbeSet();
@@ -455,8 +487,8 @@ void RecordingRun::Advance(RecordingState to) {
 }
 
 void RecordingRun::UpdateCompleteness() {
-  trace::v1::Completeness completeness = DescribeCompleteness(drain_->Totals(), reader_->refusals(),
-                                                              program_->lane().layout().slot_count);
+  trace::v1::Completeness completeness =
+      DescribeCompleteness(Totals(), reader_->refusals(), program_->lane().layout().slot_count);
   completeness.set_functions_hooked(functions_hooked_);
   const std::vector<trace::v1::Refusal> refusals = probes_.refusals();
   *completeness.mutable_refusals() = {refusals.begin(), refusals.end()};
@@ -488,7 +520,7 @@ void RecordingRun::SendProcess() {
 CaptureState RecordingRun::State() {
   const ingest::IngestStats progress = environment_.ingest->Stats();
   absl::MutexLock lock(&mutex_);
-  if (drain_ != nullptr) calls_ = drain_->Totals().calls;
+  if (drain_ != nullptr) calls_ = Totals().calls;
   if (!life_.ended() && life_.state() != RecordingState::kDraining) UpdateCompleteness();
   return {recording_, {process_}, calls_, progress.spool_bytes, progress.durable_bytes};
 }

@@ -4,9 +4,12 @@
 #ifndef SERVICES_TRACER_RECORDER_RECORDING_RUN_H_
 #define SERVICES_TRACER_RECORDER_RECORDING_RUN_H_
 
+#include <cstdint>
+#include <deque>
 #include <memory>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
@@ -17,11 +20,14 @@
 #include "common/ids/ulid.h"
 #include "services/tracer/drain/drain_loop.h"
 #include "services/tracer/drain/drain_sink.h"
+#include "services/tracer/drain/drain_totals.h"
 #include "services/tracer/lane/lane_reader.h"
 #include "services/tracer/recorder/capture_state.h"
+#include "services/tracer/recorder/left_process.h"
 #include "services/tracer/recorder/probe_set.h"
 #include "services/tracer/recorder/recorded_program.h"
 #include "services/tracer/recorder/recording_environment.h"
+#include "services/tracer/recorder/recording_manifest.h"
 #include "services/tracer/recorder/recording_state.h"
 #include "services/tracer/target/traced_process.h"
 
@@ -36,6 +42,11 @@ class RecordingRun final : private drain::DrainSink {
   // Returns when calls are recorded; on an error the program runs on as it was.
   static absl::StatusOr<std::shared_ptr<RecordingRun>> Attach(
       const RecordingEnvironment& environment, const AttachSpec& spec);
+  // Goes on with a recording whose tracer was killed, until its process ends or it is stopped; what
+  // that tracer had taken from the lanes and not delivered is in the completeness.
+  // FAILED_PRECONDITION, UNIMPLEMENTED, DATA_LOSS: why not; then its files stay.
+  static absl::StatusOr<std::shared_ptr<RecordingRun>> TakeOver(
+      const RecordingEnvironment& environment, const LeftProcess& left);
   // As RequestStop without termination, then waits for the end of the recording.
   ~RecordingRun() override;
 
@@ -63,6 +74,13 @@ class RecordingRun final : private drain::DrainSink {
   void OnFinalChunk(drain::EncodedChunk chunk) override;
 
   void Adopt(RecordedProgram program);
+  void AdoptLeft(std::unique_ptr<target::TracedProcess> program, LeftRecording left);
+  // Of the lanes' calls so far, whoever took them out.
+  void TakeHistory();
+  // What a tracer needs that takes over.
+  void KeepManifest() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // And what is left to be told by one that finds no lane any more.
+  void KeepEnd() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Makes a planned change in the program.
   absl::StatusOr<target::HookChangeResult> Make(const ProbeChange& change)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(probes_mutex_);
@@ -91,6 +109,9 @@ class RecordingRun final : private drain::DrainSink {
   void SendRecording() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void SendProcess() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Send(ingest::v1::Item item);
+  // Counts the chunks that have become durable, for a tracer that takes over.
+  void NoteDurable();
+  drain::DrainTotals Totals() const;
 
   const RecordingEnvironment environment_;
   const ids::Ulid id_;
@@ -100,6 +121,11 @@ class RecordingRun final : private drain::DrainSink {
   std::unique_ptr<target::TracedProcess> program_;
   std::unique_ptr<lane::LaneReader> reader_;
   std::unique_ptr<drain::DrainLoop> drain_;
+  std::unique_ptr<RecordingManifest> manifest_;
+  // Before this tracer took over.
+  drain::DrainTotals earlier_;
+  // Of the drain's thread: numbers of items on their way, with their calls.
+  std::deque<std::pair<uint64_t, uint64_t>> on_their_way_;
   std::vector<std::string> thread_names_;
   bool launched_ = false;
   // Nothing of the tracer is in the program any more, or it has ended.

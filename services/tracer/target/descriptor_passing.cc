@@ -7,11 +7,18 @@
 #include <unistd.h>
 
 #include <array>
+#include <cstddef>
+#include <filesystem>
 #include <string>
+#include <system_error>
+#include <vector>
 
 #include "absl/cleanup/cleanup.h"
 #include "absl/status/status.h"
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
 #include "absl/types/span.h"
 
 namespace flightrec::target {
@@ -22,8 +29,11 @@ constexpr long kPidfdGetfd = 438;
 // Longer ones are cut, alike.
 constexpr size_t kMaxFileName = 4096;
 
+constexpr uint64_t kMailboxMagic = 0x786F42644652461B;
+
 // What recvmsg needs, in the process's memory at `scratch`.
 struct Mailbox {
+  uint64_t magic = kMailboxMagic;
   std::array<int32_t, 2> ends = {-1, -1};
   msghdr message = {};
   iovec text = {};
@@ -118,15 +128,70 @@ std::string FileBehind(pid_t pid, int64_t descriptor) {
   return length < 0 ? "" : std::string(name.data(), static_cast<size_t>(length));
 }
 
+namespace {
+
+// An end of a pair as PassDescriptor makes it.
+bool IsOurSocket(pid_t pid, int32_t end) {
+  std::error_code error;
+  const auto link =
+      std::filesystem::read_symlink(absl::StrCat("/proc/", pid, "/fd/", end), error).string();
+  if (end < 0 || !absl::StartsWith(link, "socket:")) return false;
+  const int process = static_cast<int>(syscall(SYS_pidfd_open, pid, 0));
+  if (process < 0) return false;
+  absl::Cleanup close_process = [process] { close(process); };
+  const int taken = static_cast<int>(syscall(kPidfdGetfd, process, end, 0));
+  if (taken < 0) return false;
+  absl::Cleanup close_taken = [taken] { close(taken); };
+  int domain = 0, type = 0;
+  socklen_t size = sizeof(domain);
+  sockaddr_storage peer = {};
+  socklen_t peer_size = sizeof(peer);
+  return getsockopt(taken, SOL_SOCKET, SO_DOMAIN, &domain, &size) == 0 && domain == AF_UNIX &&
+         getsockopt(taken, SOL_SOCKET, SO_TYPE, &type, &size) == 0 && type == SOCK_DGRAM &&
+         getpeername(taken, reinterpret_cast<sockaddr*>(&peer), &peer_size) == 0 &&
+         peer_size == sizeof(sa_family_t);
+}
+
+}  // namespace
+
+absl::Status CloseLeftDescriptors(inject::RemoteProcess& process, uint64_t scratch,
+                                  absl::string_view name) {
+  std::vector<int32_t> left;
+  Mailbox box;
+  if (scratch != 0 && ReadBox(process, scratch, box).ok() && box.magic == kMailboxMagic) {
+    for (const int32_t end : box.ends) {
+      if (IsOurSocket(process.pid(), end)) left.push_back(end);
+    }
+  }
+  std::error_code error;
+  std::filesystem::directory_iterator files(absl::StrCat("/proc/", process.pid(), "/fd"), error);
+  for (; !error && files != std::filesystem::directory_iterator(); files.increment(error)) {
+    std::error_code gone;
+    int32_t number = 0;
+    const std::string link = std::filesystem::read_symlink(files->path(), gone).string();
+    if (!absl::EndsWith(absl::StripSuffix(link, " (deleted)"), name)) continue;
+    if (absl::SimpleAtoi(files->path().filename().string(), &number)) left.push_back(number);
+  }
+  absl::Status status;
+  for (const int32_t end : left) {
+    const absl::Status closed =
+        process.SystemCall("closing a descriptor", SYS_close, {static_cast<uint64_t>(end)})
+            .status();
+    if (status.ok()) status = closed;
+  }
+  return status;
+}
+
 absl::StatusOr<PassedDescriptor> PassDescriptor(inject::RemoteProcess& process, int file,
                                                 uint64_t scratch) {
   Mailbox box;
   absl::Status status = WriteBox(process, scratch, box);
   if (status.ok()) {
-    status = process
-                 .SystemCall("making a pair of sockets", SYS_socketpair,
-                             {AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, scratch})
-                 .status();
+    status =
+        process
+            .SystemCall("making a pair of sockets", SYS_socketpair,
+                        {AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, scratch + offsetof(Mailbox, ends)})
+            .status();
   }
   // Also after an error: the call may have been made.
   const absl::Status read = ReadBox(process, scratch, box);
@@ -146,6 +211,9 @@ absl::StatusOr<PassedDescriptor> PassDescriptor(inject::RemoteProcess& process, 
   for (size_t i = 0; i < sockets.size(); ++i) {
     const absl::Status closed = CloseIf(process, box.ends[i], sockets[i]);
     if (status.ok()) status = closed;
+    // Who finds the box later must not close what the program has opened meanwhile.
+    box.ends[i] = -1;
+    WriteBox(process, scratch, box).IgnoreError();
   }
   if (status.ok()) return passed;
   // Its error is the first one's.

@@ -11,7 +11,9 @@
 #include <cstdint>
 #include <string>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "services/tracer/inject/remote_process.h"
 
 namespace flightrec::target {
@@ -33,6 +35,11 @@ absl::StatusOr<PassedDescriptor> PassDescriptor(inject::RemoteProcess& process, 
 
 // Unless the program has closed it itself.
 absl::Status ClosePassed(inject::RemoteProcess& process, const PassedDescriptor& passed);
+
+// What a tracer that was killed meanwhile has left open: sockets of its `scratch`, if that is still
+// mapped, and files whose path ends with `name`.
+absl::Status CloseLeftDescriptors(inject::RemoteProcess& process, uint64_t scratch,
+                                  absl::string_view name);
 
 }  // namespace flightrec::target
 

@@ -8,10 +8,8 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/str_cat.h"
 #include "absl/types/span.h"
-#include "services/tracer/agent/agent_image.h"
 #include "services/tracer/agent/state.h"
 #include "services/tracer/inject/memory_map.h"
-#include "services/tracer/stub/stub.h"
 #include "services/tracer/target/thread_stacks.h"
 
 namespace flightrec::target {
@@ -51,10 +49,12 @@ class FrameRelease {
         memory_(memory),
         unwinders_(unwinders),
         state_(memory.state()),
-        returned_(stub::PlacesOf(memory.geometry()).returned) {}
+        image_(memory.image().bytes),
+        returned_(memory.stub_return()) {}
 
   absl::StatusOr<std::string> Run(OpenCalls open_calls) {
     absl::Status read = ReadThreads();
+    if (read.ok()) read = ReadInto(process_, memory_.image().address, image_.data(), image_.size());
     if (!read.ok()) return read;
     for (const StoppedThread& thread : threads_) {
       if (RunsInHook(thread)) {
@@ -75,11 +75,7 @@ class FrameRelease {
     }
     if (open_calls == OpenCalls::kAwait && !slots_.empty())
       return absl::StrCat(slots_.size(), " calls of hooked functions are open");
-    for (StoppedThread& thread : threads_) {
-      absl::Status redirected = Redirect(thread);
-      if (!redirected.ok()) return redirected;
-    }
-    return std::string();
+    return Redirect();
   }
 
  private:
@@ -115,7 +111,7 @@ class FrameRelease {
   // lookup, an execve. Other calls in our code stay inside it.
   bool IsCallout(uint64_t word) const {
     if (Contains(memory_.image(), word))
-      return EndsIndirectCall(agent::ImageBytes(), word - memory_.image().address);
+      return EndsIndirectCall(image_, word - memory_.image().address);
     if (!IsOurCode(word) || IsInStubs(word)) return false;
     uint8_t code = 0;
     return process_.Read(word - kDirectCallBytes, absl::MakeSpan(&code, 1)).ok() &&
@@ -252,13 +248,37 @@ class FrameRelease {
         address, absl::MakeConstSpan(reinterpret_cast<const uint8_t*>(&word), sizeof(word)));
   }
 
-  absl::Status Redirect(StoppedThread& thread) {
+  // A tracer that is killed in the middle leaves threads that find back: a stub whose function has
+  // come back with another rbx than its entry looks the entry up by its slot, and needs its block.
+  absl::StatusOr<std::string> Redirect() {
+    for (StoppedThread& thread : threads_) {
+      const absl::Status given_back = GiveBackRbx(thread);
+      if (!given_back.ok()) return given_back;
+    }
+    for (const auto& [address, word] : returns_) {
+      const absl::Status written = WriteWord(address, word);
+      if (!written.ok()) return written;
+    }
+    for (StoppedThread& thread : threads_) {
+      auto& gs_base = thread.registers.gs_base;
+      if (gs_base - state_.blocks >= agent::BlockAreaBytes(state_.slot_count)) continue;
+      gs_base = 0;
+      // Killed meanwhile: it runs nothing any more.
+      control_.SetRegisters(thread.tid, thread.registers).IgnoreError();
+    }
+    return std::string();
+  }
+
+  absl::Status GiveBackRbx(StoppedThread& thread) {
     for (const StackPart& part : thread.stacks.parts) {
       for (size_t i = 0; i < part.words.size() && !slots_.empty(); ++i) {
         const uint64_t address = part.low + i * kWord;
         const auto slot = slots_.find(address);
-        const bool returns = slot != slots_.end() && IsStubReturn(part.words[i]);
-        const uint64_t word = returns ? slot->second : CallersRbx(part.words[i]);
+        if (slot != slots_.end() && IsStubReturn(part.words[i])) {
+          returns_.emplace_back(address, slot->second);
+          continue;
+        }
+        const uint64_t word = CallersRbx(part.words[i]);
         if (word == part.words[i]) continue;
         const absl::Status written = WriteWord(address, word);
         if (!written.ok()) return written;
@@ -268,8 +288,6 @@ class FrameRelease {
     for (auto* value : {&r.rbx, &r.rbp, &r.r12, &r.r13, &r.r14, &r.r15, &r.rax, &r.rcx, &r.rdx,
                         &r.rsi, &r.rdi, &r.r8, &r.r9, &r.r10, &r.r11})
       *value = CallersRbx(*value);
-    if (r.gs_base - state_.blocks < agent::BlockAreaBytes(state_.slot_count)) r.gs_base = 0;
-    // Killed meanwhile: it runs nothing any more.
     control_.SetRegisters(thread.tid, r).IgnoreError();
     return absl::OkStatus();
   }
@@ -279,10 +297,13 @@ class FrameRelease {
   const ProcessMemory& memory_;
   const absl::Span<const RegionSpace> unwinders_;
   const agent::AgentState& state_;
+  std::vector<uint8_t> image_;  // another build's if the agent was adopted
   const uint32_t returned_;
   std::vector<StoppedThread> threads_;
   // Address of a return address -> what it has to be.
   absl::flat_hash_map<uint64_t, uint64_t> slots_;
+  // The same, found on the stacks.
+  std::vector<std::pair<uint64_t, uint64_t>> returns_;
   // By the address of an entry.
   absl::flat_hash_map<uint64_t, uint64_t> callers_rbx_;
 };

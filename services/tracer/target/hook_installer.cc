@@ -30,7 +30,31 @@ std::pair<uint64_t, uint64_t> TextRange(const symbols::Module& module, uint64_t 
   return {low, high};
 }
 
+// Whether `present` is what a tracer has written there, wholly or, when it was killed meanwhile, in
+// part.
+bool IsChanged(const std::vector<uint8_t>& present, const JournalPlace& place) {
+  for (size_t i = 0; i < present.size(); ++i) {
+    const bool known =
+        present[i] == place.original[i] ||
+        std::any_of(place.changed.begin(), place.changed.end(),
+                    [&](const std::vector<uint8_t>& bytes) { return bytes[i] == present[i]; });
+    if (!known) return false;
+  }
+  return present != place.original;
+}
+
 }  // namespace
+
+void HookInstaller::Adopt(const std::map<uint64_t, JournalPlace>& text) {
+  for (const auto& [address, place] : text) {
+    std::vector<uint8_t> present(place.original.size());
+    // Code that was unmapped, or that somebody else has changed since.
+    if (!process_.Read(address, absl::MakeSpan(present)).ok() || !IsChanged(present, place))
+      continue;
+    changed_[address] = {place.original, present};
+    if (place.lookup) questions_[address] = {};
+  }
+}
 
 absl::StatusOr<RegionBuilder*> HookInstaller::RegionFor(const symbols::Module& module,
                                                         uint64_t load_bias, size_t hooks) {
@@ -316,7 +340,8 @@ std::vector<JournalText> HookInstaller::Describe(absl::Span<const TextChange> ch
   for (const TextChange& change : changes) {
     const auto changed = changed_.find(change.address);
     if (changed != changed_.end())
-      texts.push_back({change.address, changed->second.original, change.bytes});
+      texts.push_back({change.address, changed->second.original, change.bytes,
+                       questions_.count(change.address) != 0});
   }
   return texts;
 }

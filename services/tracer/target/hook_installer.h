@@ -50,6 +50,9 @@ class HookInstaller {
   HookInstaller(inject::RemoteProcess& process, ProcessMemory& memory)
       : process_(process), memory_(memory) {}
 
+  // What another tracer has changed and is still so: for RemoveHooks and Lookups only.
+  void Adopt(const std::map<uint64_t, JournalPlace>& text);
+
   // Prepares the hooks of one module. A stub that is there from an earlier hook is used again.
   absl::Status AddModule(const symbols::Module& module, uint64_t load_bias,
                          absl::Span<const Hook> hooks);

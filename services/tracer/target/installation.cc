@@ -7,7 +7,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <utility>
 
 #include "absl/strings/match.h"
@@ -15,6 +14,7 @@
 #include "absl/time/clock.h"
 #include "services/tracer/agent/agent_image.h"
 #include "services/tracer/inject/memory_map.h"
+#include "services/tracer/target/call_site.h"
 #include "services/tracer/target/live_patch.h"
 #include "services/tracer/target/load_bias.h"
 #include "services/tracer/target/loader_events.h"
@@ -29,14 +29,10 @@ namespace {
 // Threads that register without a page fault.
 constexpr uint32_t kPreparedSlots = 64;
 constexpr unsigned long kHasFsgsbase = 1u << 1;  // in AT_HWCAP2
-constexpr std::array<uint8_t, 2> kSystemCallCode = {0x0F, 0x05};
-// Of one mapping, when a SYSCALL instruction is looked for.
-constexpr uint64_t kMaxCodeSearch = uint64_t{4} << 20;
 // Between two looks whether threads have left the hooks.
 constexpr absl::Duration kFirstPause = absl::Milliseconds(1);
 constexpr absl::Duration kLongestPause = absl::Milliseconds(20);
 constexpr int kNiceness = -10;
-constexpr const char* kJournalSuffix = ".hooks";
 
 absl::StatusOr<lane::ProcessIdentity> Identify(pid_t pid) {
   absl::StatusOr<std::string> boot_id = ReadBootId();
@@ -61,6 +57,7 @@ absl::StatusOr<std::unique_ptr<Installation>> Installation::Create(pid_t pid, st
   absl::StatusOr<lane::ProcessIdentity> identity = Identify(pid);
   if (!identity.ok()) return identity.status();
   installation->identity_ = *std::move(identity);
+  installation->stack_ = ReadStackStart(pid);
   auto process = inject::RemoteProcess::Adopt(pid);
   if (!process.ok()) return process.status();
   installation->process_ = *std::move(process);
@@ -83,14 +80,18 @@ absl::StatusOr<absl::optional<int>> Installation::RunToEntry() {
   return ended;
 }
 
+std::string Installation::PathWith(const char* suffix) const {
+  return absl::StrCat(options_.lane_directory, "/", identity_.pid, "-", identity_.start_ticks,
+                      suffix);
+}
+
 absl::Status Installation::CreateLane(size_t functions) {
   uint64_t features = 0;
   if (options_.coarse_clock != nullptr) features |= lane::kCoarseClock;
   if (options_.filter.leaves_out()) features |= lane::kFilters;
-  absl::StatusOr<std::unique_ptr<lane::LaneFile>> lane = lane::LaneFile::Create(
-      absl::StrCat(options_.lane_directory, "/", identity_.pid, "-", identity_.start_ticks,
-                   ".lane"),
-      options_.limits, static_cast<uint32_t>(functions), identity_, features);
+  absl::StatusOr<std::unique_ptr<lane::LaneFile>> lane =
+      lane::LaneFile::Create(PathWith(kLaneSuffix), options_.limits,
+                             static_cast<uint32_t>(functions), identity_, features);
   if (!lane.ok()) return lane.status();
   lane_ = *std::move(lane);
   if (functions > 0) lane_->Prepare(kPreparedSlots);
@@ -101,13 +102,9 @@ absl::Status Installation::CreateLane(size_t functions) {
 }
 
 absl::Status Installation::StartJournal() {
-  auto journal = HookJournal::Create(absl::StrCat(options_.lane_directory, "/", identity_.pid, "-",
-                                                  identity_.start_ticks, kJournalSuffix),
-                                     identity_);
+  auto journal = HookJournal::Create(PathWith(kJournalSuffix), identity_, ReadStackStart(pid()));
   if (!journal.ok()) return journal.status();
   journal_ = *std::move(journal);
-  memory_->SetObserver(
-      [this](const RegionSpace& space) { return journal_->AddMemory(space.address, space.bytes); });
   return absl::OkStatus();
 }
 
@@ -177,22 +174,22 @@ absl::Status Installation::Prepare(std::shared_ptr<const symbols::Module> module
   }
   absl::Status status = CreateLane(functions);
   if (!status.ok()) return status;
-  memory_ = std::make_unique<ProcessMemory>(*process_, *lane_, options_.filter,
+  status = StartJournal();
+  if (!status.ok()) return status;
+  memory_ = std::make_unique<ProcessMemory>(*process_, *journal_, lane_.get(), options_.filter,
                                             foreign() ? LaneAccess::kPassed : LaneAccess::kByPath);
   installer_ = std::make_unique<HookInstaller>(*process_, *memory_);
-  status = StartJournal();
-  if (status.ok()) status = memory_->Prepare();
-  if (status.ok()) status = journal_->SetAgent(memory_->image().address, memory_->agent_state());
+  status = memory_->Prepare();
+  if (status.ok()) {
+    status = journal_->SetAgent(agent::kAgentVersion, memory_->image().address,
+                                memory_->agent_state(), memory_->stub_return());
+  }
   // First: more changes than fit one stop are made one part after the other, and no exception may
   // cross a hooked frame before unwinders know of it.
   if (status.ok()) {
     status = installer_->AddUnwinder(*module, LoadBias(*module, mapped->front().base));
   }
-  for (const symbols::Function& function : module->functions) {
-    if (absl::StartsWith(function.symbol, "_Unwind_") || function.kind == symbols::Kind::kUnwinder)
-      own_unwinder_.push_back(
-          {function.offset + LoadBias(*module, mapped->front().base), function.size});
-  }
+  FindOwnUnwinder(*module, mapped->front().base);
   unwinders_ = std::make_unique<Unwinders>(entries->loader);
   if (status.ok()) status = unwinders_->Answer(*mapped, *installer_);
   may_load_unwinder_ = unwinders_->may_come_later();
@@ -214,6 +211,13 @@ absl::Status Installation::CheckCode(const std::vector<ModuleHooks>& plan) const
     for (const Hook& hook : hooks.hooks) addresses.push_back(hook.site.address + bias);
   }
   return CheckChangeable(pid(), *map, std::move(addresses));
+}
+
+void Installation::FindOwnUnwinder(const symbols::Module& program, uint64_t base) {
+  for (const symbols::Function& function : program.functions) {
+    if (absl::StartsWith(function.symbol, "_Unwind_") || function.kind == symbols::Kind::kUnwinder)
+      own_unwinder_.push_back({function.offset + LoadBias(program, base), function.size});
+  }
 }
 
 // In the C library, or in the program itself if it has no other.
@@ -268,29 +272,26 @@ absl::StatusOr<std::vector<MappedModule>> Installation::Modules() const {
 }
 
 absl::Status Installation::FindSystemCall() {
-  const absl::StatusOr<inject::MemoryMap> map = inject::MemoryMap::Read(pid());
-  if (!map.ok()) return map.status();
-  // The kernel's own code first: nobody changes it.
-  for (const bool vdso : {true, false}) {
-    for (const inject::Mapping& mapping : map->mappings()) {
-      if (!mapping.executable || (mapping.path == "[vdso]") != vdso) continue;
-      std::vector<uint8_t> code(std::min(mapping.high - mapping.low, kMaxCodeSearch));
-      if (!process_->Read(mapping.low, absl::MakeSpan(code)).ok()) continue;
-      const auto found =
-          std::search(code.begin(), code.end(), kSystemCallCode.begin(), kSystemCallCode.end());
-      if (found == code.end()) continue;
-      system_call_ = mapping.low + static_cast<uint64_t>(found - code.begin());
-      return absl::OkStatus();
-    }
+  const absl::StatusOr<CallSite> site = FindCallSite(*process_, program_);
+  if (!site.ok()) return site.status();
+  system_call_ = *site;
+  return absl::OkStatus();
+}
+
+CallSite Installation::SystemCallSite() const {
+  CallSite site = system_call_;
+  if (site.instruction == 0) {
+    site.instruction = memory_->AgentFunction(agent::GetImageHeader().system_call);
+    site.restorer = site.instruction + agent::kReturnFromCall;
   }
-  return absl::FailedPreconditionError(
-      absl::StrCat("process ", pid(), " has no SYSCALL instruction that could be used inside it"));
+  if (memory_ != nullptr) site.frames_end = memory_->frames_end();
+  return site;
 }
 
 absl::Status Installation::AllowedByFilters() {
   absl::Status status = threads_->StopAll();
   if (!status.ok()) return status;
-  status = CheckThreadFilters(*threads_, system_call_);
+  status = CheckThreadFilters(*threads_, system_call_.instruction);
   threads_->Resume();
   return status;
 }
@@ -300,14 +301,13 @@ absl::StatusOr<uint64_t> Installation::CallInside(const char* what, int64_t numb
   absl::Status status = threads_->StopOne();
   if (!status.ok()) return status;
   status = CheckProgram();
-  const uint64_t instruction = system_call_ != 0
-                                   ? system_call_
-                                   : memory_->AgentFunction(agent::GetImageHeader().system_call);
+  const CallSite site = SystemCallSite();
   // A filter that the program has set since may kill it for a call it does not expect.
   const std::vector<pid_t> stopped = threads_->stopped();
-  if (status.ok() && !stopped.empty()) status = CheckThread(pid(), stopped.front(), instruction);
+  if (status.ok() && !stopped.empty())
+    status = CheckThread(pid(), stopped.front(), site.instruction);
   absl::StatusOr<uint64_t> result = status.ok()
-                                        ? threads_->SystemCall(what, number, arguments, instruction)
+                                        ? threads_->SystemCall(what, number, arguments, site)
                                         : absl::StatusOr<uint64_t>(status);
   threads_->Resume();
   return result;
@@ -316,9 +316,8 @@ absl::StatusOr<uint64_t> Installation::CallInside(const char* what, int64_t numb
 // The memory that was opened at first ends with the program it belongs to.
 absl::Status Installation::CheckProgram() const {
   uint8_t byte;
-  const uint64_t place = system_call_ != 0
-                             ? system_call_
-                             : memory_->AgentFunction(agent::GetImageHeader().system_call);
+  // Libraries go; where the first stack began is memory of this program alone, to its end.
+  const uint64_t place = stack_ != 0 ? stack_ : SystemCallSite().instruction;
   if (process_->Read(place, absl::MakeSpan(&byte, 1)).ok()) return absl::OkStatus();
   return absl::FailedPreconditionError(absl::StrCat("process ", pid(),
                                                     " runs another program now than ", program_,
@@ -394,6 +393,7 @@ absl::Status Installation::FollowUnwinders() {
 
 absl::StatusOr<HookChangeResult> Installation::Change(const HookChange& change) {
   HookChangeResult result;
+  if (taken_over_) return loader_events_;
   uint32_t functions = 0;
   for (const ModuleHooks& hooks : change.add) {
     for (const Hook& hook : hooks.hooks) functions = std::max(functions, hook.function_index + 1);
@@ -423,6 +423,7 @@ size_t Installation::ForgetCode(uint64_t low, uint64_t high) {
 }
 
 absl::StatusOr<std::string> Installation::Release(OpenCalls open_calls, Removal& removal) {
+  if (!memory_->reachable()) return std::string();
   const absl::Status stopped = threads_->StopAll();
   // A thread in vfork: later.
   if (stopped.code() == absl::StatusCode::kDeadlineExceeded) return std::string(stopped.message());
@@ -439,7 +440,11 @@ absl::StatusOr<std::string> Installation::Release(OpenCalls open_calls, Removal&
 }
 
 void Installation::EndJournal() {
-  if (journal_ != nullptr) journal_->Remove();
+  if (journal_ != nullptr) {
+    journal_->Remove();
+  } else if (taken_over_) {
+    unlink(PathWith(kJournalSuffix).c_str());
+  }
 }
 
 absl::Status Installation::RestoreLookups() {
@@ -469,7 +474,7 @@ absl::StatusOr<Removal> Installation::TakeOut() {
     return removal;
   }
   if (absl::Status same = CheckProgram(); !same.ok()) return same;
-  absl::Status status = system_call_ != 0 ? absl::OkStatus() : FindSystemCall();
+  absl::Status status = system_call_.instruction != 0 ? absl::OkStatus() : FindSystemCall();
   if (!status.ok()) return status;
   installer_->RemoveHooks();
   HookChangeResult result;

@@ -95,6 +95,16 @@ class Installation {
                                                               ThreadControl::Relation relation,
                                                               InstallOptions options);
 
+  // Of what a tracer that was killed has left in a process that still runs; its lane file and
+  // journal are in `options.lane_directory`. A lane file that is missing does not keep it from
+  // being removed. `options.plan` and `limits` mean nothing. UNIMPLEMENTED: of an agent that this
+  // tracer does not know; the program's code is what it was then.
+  static absl::StatusOr<std::unique_ptr<Installation>> TakeOver(const JournalContent& journal,
+                                                                InstallOptions options);
+  // Of a process that has ended; only lane() is there. Errors of LaneFile::Open.
+  static absl::StatusOr<std::unique_ptr<Installation>> OfEnded(lane::ProcessIdentity identity,
+                                                               InstallOptions options);
+
   // Up to the entry point of a program that the calling thread has started. A wait status if it
   // ended before; then there is a lane without functions.
   absl::StatusOr<absl::optional<int>> RunToEntry();
@@ -115,6 +125,11 @@ class Installation {
   // memory and gs bases are too. May be called again when something was left.
   absl::StatusOr<Removal> Remove();
 
+  // False: nothing of a tracer is in it any more.
+  bool hooked() const { return memory_ != nullptr; }
+  // Its hooks are those of a tracer that was killed; they can be taken out, and not changed.
+  bool taken_over() const { return taken_over_; }
+
   // The process has ended, or has nothing of ours any more.
   void EndJournal();
 
@@ -126,6 +141,7 @@ class Installation {
 
   const lane::ProcessIdentity& identity() const { return identity_; }
   const std::string& program() const { return program_; }
+  const CallFilter& filter() const { return options_.filter; }
   const lane::LaneFile& lane() const { return *lane_; }
   bool has_lane() const { return lane_ != nullptr; }
   const std::vector<HookFailure>& failures() const { return failures_; }
@@ -145,13 +161,20 @@ class Installation {
 
   pid_t pid() const { return static_cast<pid_t>(identity_.pid); }
   bool foreign() const { return relation_ == ThreadControl::Relation::kForeign; }
+  std::string PathWith(const char* suffix) const;
   absl::Status CreateLane(size_t functions);
+  absl::Status Adopt(const JournalContent& journal);
+  // Of a tracer that was killed: what is in the process, and how to get at it.
+  absl::Status AdoptMemory(const JournalContent& journal);
+  // Threads of the program that wait until a library is hooked go on.
+  void EndLibraryWatch();
   absl::Status StartJournal();
   // Everything but the program's code and its threads.
   absl::Status Prepare(std::shared_ptr<const symbols::Module> module);
   absl::Status AddNotices(const symbols::Module& program, const std::vector<ModuleHooks>& plan,
                           const std::vector<MappedModule>& mapped);
   void InstallLoaderEvents(const EntryPoints& entries);
+  void FindOwnUnwinder(const symbols::Module& program, uint64_t base);
   absl::Status ApplyAll(HookChangeResult& result);
   absl::Status Apply(HookChangeResult& result, const std::function<absl::Status()>& prepare);
   // In the stopped program.
@@ -164,6 +187,7 @@ class Installation {
   // Whether the kernel lets it be changed, as far as that can be seen.
   absl::Status CheckCode(const std::vector<ModuleHooks>& plan) const;
   absl::Status FindSystemCall();
+  CallSite SystemCallSite() const;
   // Whether seccomp filters let hooks be made.
   absl::Status AllowedByFilters();
   absl::StatusOr<uint64_t> CallInside(const char* what, int64_t number,
@@ -179,8 +203,9 @@ class Installation {
   absl::Duration stopped_;
   std::vector<std::string> uncounted_starts_;
   absl::Status loader_events_;
-  uint64_t system_call_ = 0;  // address of a SYSCALL instruction
-  bool entered_ = false;      // threads of a running program have blocks
+  uint64_t stack_ = 0;    // where the program's first stack began; 0: not known
+  CallSite system_call_;  // outside the agent, once it is looked for
+  bool entered_ = false;  // threads of a running program have blocks
   std::unique_ptr<ThreadControl> threads_;
   std::unique_ptr<inject::RemoteProcess> process_;
   std::unique_ptr<HookJournal> journal_;
@@ -189,6 +214,7 @@ class Installation {
   std::unique_ptr<Unwinders> unwinders_;
   std::vector<RegionSpace> own_unwinder_;  // functions of the program itself
   bool may_load_unwinder_ = false;
+  bool taken_over_ = false;
 };
 
 }  // namespace flightrec::target

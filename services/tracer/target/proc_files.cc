@@ -20,6 +20,7 @@ namespace flightrec::target {
 namespace {
 
 constexpr size_t kStartTicksField = 19;  // field 22, counted behind the name
+constexpr size_t kStackStartField = kStartTicksField + 6;
 
 absl::StatusOr<std::string> ReadText(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
@@ -29,21 +30,27 @@ absl::StatusOr<std::string> ReadText(const std::string& path) {
   return text.str();
 }
 
-}  // namespace
-
-absl::StatusOr<uint64_t> ReadStartTicks(const std::string& stat_path) {
+absl::StatusOr<uint64_t> ReadStatField(const std::string& stat_path, size_t field) {
   const absl::StatusOr<std::string> text = ReadText(stat_path);
   if (!text.ok()) return text.status();
   // The name in parentheses may contain anything, parentheses too.
   const size_t end = text->rfind(") ");
-  uint64_t ticks = 0;
+  uint64_t value = 0;
   if (end != std::string::npos) {
     const std::vector<std::string> fields = absl::StrSplit(text->substr(end + 2), ' ');
-    if (fields.size() > kStartTicksField && absl::SimpleAtoi(fields[kStartTicksField], &ticks)) {
-      return ticks;
-    }
+    if (fields.size() > field && absl::SimpleAtoi(fields[field], &value)) return value;
   }
-  return absl::NotFoundError(absl::StrCat("no start time in ", stat_path));
+  return absl::NotFoundError(absl::StrCat("no field ", field + 3, " in ", stat_path));
+}
+
+}  // namespace
+
+absl::StatusOr<uint64_t> ReadStartTicks(const std::string& stat_path) {
+  return ReadStatField(stat_path, kStartTicksField);
+}
+
+uint64_t ReadStackStart(pid_t pid) {
+  return ReadStatField(absl::StrCat("/proc/", pid, "/stat"), kStackStartField).value_or(0);
 }
 
 absl::StatusOr<std::string> ReadBootId() {

@@ -18,6 +18,10 @@ namespace flightrec::target {
 // Field 22 of /proc/PID/stat or /proc/PID/task/TID/stat, in clock ticks.
 absl::StatusOr<uint64_t> ReadStartTicks(const std::string& stat_path);
 
+// Field 28 of /proc/PID/stat: where the program's first stack began, which is elsewhere after an
+// exec. 0: not to be known.
+uint64_t ReadStackStart(pid_t pid);
+
 absl::StatusOr<std::string> ReadBootId();
 
 struct EntryPoints {

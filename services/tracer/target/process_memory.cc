@@ -17,6 +17,7 @@
 #include "services/tracer/agent/agent_image.h"
 #include "services/tracer/inject/memory_map.h"
 #include "services/tracer/target/descriptor_passing.h"
+#include "services/tracer/target/left_memory.h"
 
 namespace flightrec::target {
 namespace {
@@ -52,9 +53,44 @@ absl::StatusOr<uint64_t> ProcessMemory::Map(const char* what, uint64_t address, 
       "(--max_threads, --lane_bytes)"));
 }
 
-absl::Status ProcessMemory::Add(const RegionSpace& space, std::vector<RegionSpace>& spaces) {
-  spaces.push_back(space);
-  return mapped_ == nullptr ? absl::OkStatus() : mapped_(space);
+absl::StatusOr<uint64_t> ProcessMemory::MapInGap(const char* what, const FindGap& find,
+                                                 uint64_t bytes, int protection, int flags,
+                                                 std::vector<RegionSpace>& spaces) {
+  const MemoryKind kind = &spaces == &code_ ? MemoryKind::kCode : MemoryKind::kData;
+  absl::StatusOr<uint64_t> address = absl::InternalError("not tried");
+  // A program that runs may take a gap as soon as it is found.
+  for (int attempt = 0; attempt < kGapAttempts && !address.ok(); ++attempt) {
+    const absl::StatusOr<inject::MemoryMap> map = inject::MemoryMap::Read(process_.pid());
+    if (!map.ok()) return map.status();
+    const absl::StatusOr<uint64_t> gap = find(*map);
+    if (!gap.ok()) return gap.status();
+    // First on disk: a tracer that is killed in between leaves nothing that nobody knows.
+    const absl::Status told = journal_.AddMemory(*gap, RoundUp(bytes), kind);
+    if (!told.ok()) return told;
+    address = Map(what, *gap, RoundUp(bytes), protection, flags | MAP_FIXED_NOREPLACE);
+    if (address.ok() && *address != *gap) {
+      return absl::FailedPreconditionError(
+          absl::StrCat("memory was mapped at ", absl::Hex(*address), " instead of ",
+                       absl::Hex(*gap), "; Linux 4.17 or newer is needed"));
+    }
+    if (!address.ok()) {
+      const absl::Status unused = journal_.SetUnused(*gap);
+      if (!unused.ok()) return unused;
+    }
+    if (address.status().code() != absl::StatusCode::kAlreadyExists) break;
+  }
+  if (!address.ok()) return address.status();
+  spaces.push_back({*address, RoundUp(bytes)});
+  const absl::Status told = journal_.SetMapped(*address);
+  if (!told.ok()) return told;
+  return address;
+}
+
+absl::StatusOr<uint64_t> ProcessMemory::MapAnywhere(const char* what, uint64_t bytes,
+                                                    int protection, int flags) {
+  return MapInGap(
+      what, [bytes](const inject::MemoryMap& map) { return map.FindGap(bytes); }, bytes, protection,
+      flags, data_);
 }
 
 absl::Status ProcessMemory::Prepare() {
@@ -69,15 +105,15 @@ absl::Status ProcessMemory::Prepare() {
 
 absl::StatusOr<PassedDescriptor> ProcessMemory::OpenLaneFile(uint64_t scratch) {
   if (access_ == LaneAccess::kByPath) return OpenLaneByPath(scratch);
-  const int file = open(lane_.path().c_str(), O_RDWR | O_CLOEXEC);
-  if (file < 0) return absl::ErrnoToStatus(errno, absl::StrCat("cannot open ", lane_.path()));
+  const int file = open(lane_->path().c_str(), O_RDWR | O_CLOEXEC);
+  if (file < 0) return absl::ErrnoToStatus(errno, absl::StrCat("cannot open ", lane_->path()));
   absl::StatusOr<PassedDescriptor> passed = PassDescriptor(process_, file, scratch);
   close(file);
   return passed;
 }
 
 absl::StatusOr<PassedDescriptor> ProcessMemory::OpenLaneByPath(uint64_t scratch) {
-  const std::string& path = lane_.path();
+  const std::string& path = lane_->path();
   const absl::Status status = process_.Write(
       scratch,
       absl::MakeConstSpan(reinterpret_cast<const uint8_t*>(path.c_str()), path.size() + 1));
@@ -92,30 +128,30 @@ absl::StatusOr<PassedDescriptor> ProcessMemory::OpenLaneByPath(uint64_t scratch)
 // One reserved range: private shadow stacks, then the lane file, so that the
 // distance of an entry's two parts is the same constant for every slot.
 absl::Status ProcessMemory::MapLanes() {
-  const lane::FileHeader& layout = lane_.layout();
+  const lane::FileHeader& layout = lane_->layout();
   const uint64_t shadows_bytes = layout.slot_count * layout.slot_bytes;
   constexpr int kReserve = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
-  const absl::StatusOr<uint64_t> base =
-      Map("reserving memory for lanes", 0, shadows_bytes + lane_.size(), PROT_READ | PROT_WRITE,
-          kReserve);
-  if (!base.ok()) return base.status();
-  absl::Status status = Add({*base, shadows_bytes + lane_.size()}, data_);
-  if (!status.ok()) return status;
-  const absl::StatusOr<PassedDescriptor> file = OpenLaneFile(*base);
+  const absl::StatusOr<uint64_t> room =
+      MapAnywhere("reserving memory for lanes", kFrameRoom + shadows_bytes + lane_->size(),
+                  PROT_READ | PROT_WRITE, kReserve);
+  if (!room.ok()) return room.status();
+  frames_end_ = *room + kFrameRoom;
+  const uint64_t base = frames_end_;
+  const absl::StatusOr<PassedDescriptor> file = OpenLaneFile(*room);
   if (!file.ok()) return file.status();
   const absl::StatusOr<uint64_t> lanes =
-      Map("mapping the lane file", *base + shadows_bytes, lane_.size(), PROT_READ | PROT_WRITE,
+      Map("mapping the lane file", base + shadows_bytes, lane_->size(), PROT_READ | PROT_WRITE,
           MAP_SHARED | MAP_FIXED, static_cast<int64_t>(file->number));
   const absl::Status closed = ClosePassed(process_, *file);
   if (!lanes.ok()) return lanes.status();
   if (!closed.ok()) return closed;
-  // A root slot of zeros: no trace of how the file came may stay in the first stack.
-  const std::vector<uint8_t> zeros(std::max(lane_.path().size() + 1, kPassScratchBytes));
-  status = process_.Write(*base, zeros);
+  // No trace of how the file came.
+  const std::vector<uint8_t> zeros(std::max(lane_->path().size() + 1, kPassScratchBytes));
+  absl::Status status = process_.Write(*room, zeros);
   if (status.ok()) {
     status = process_
                  .SystemCall("keeping lanes out of core dumps", SYS_madvise,
-                             {*base, shadows_bytes + lane_.size(), kDontDump})
+                             {*room, kFrameRoom + shadows_bytes + lane_->size(), kDontDump})
                  .status();
   }
   if (status.ok()) {
@@ -123,16 +159,16 @@ absl::Status ProcessMemory::MapLanes() {
     // without huge pages.
     process_
         .SystemCall("keeping shadow stacks in small pages", SYS_madvise,
-                    {*base, shadows_bytes, MADV_NOHUGEPAGE})
+                    {base, shadows_bytes, MADV_NOHUGEPAGE})
         .status()
         .IgnoreError();
   }
   state_.header = *lanes;
   state_.slots = *lanes + layout.header_bytes;
   state_.slot_bytes = layout.slot_bytes;
-  state_.shadows = *base;
+  state_.shadows = base;
   state_.drops_offset = layout.drops_offset;
-  state_.drops_bytes = RoundUp(lane_.functions_in_use() * sizeof(uint64_t));
+  state_.drops_bytes = RoundUp(lane_->functions_in_use() * sizeof(uint64_t));
   state_.shadow_offset = layout.shadow_offset;
   state_.ring_offset = layout.ring_offset;
   state_.ring_bytes = layout.ring_bytes;
@@ -145,11 +181,11 @@ absl::Status ProcessMemory::MapLanes() {
 // calls meet no page fault.
 absl::Status ProcessMemory::TouchSlots() {
   absl::Status status;
-  for (uint64_t slot = 0; slot < lane_.prepared_slots() && status.ok(); ++slot) {
+  for (uint64_t slot = 0; slot < lane_->prepared_slots() && status.ok(); ++slot) {
     const uint64_t base = state_.slots + slot * state_.slot_bytes;
     agent::ShadowEntry root = {};
     root.slot = agent::kRootSlot;
-    status = process_.Write(base, AsBytes(lane_.control(static_cast<uint32_t>(slot))));
+    status = process_.Write(base, AsBytes(lane_->control(static_cast<uint32_t>(slot))));
     if (status.ok()) {
       status = process_.Write(state_.shadows + slot * state_.slot_bytes, AsBytes(root));
     }
@@ -162,20 +198,20 @@ absl::Status ProcessMemory::TouchSlots() {
 }
 
 absl::Status ProcessMemory::MapBlocks() {
-  const uint64_t bytes = RoundUp(agent::BlockAreaBytes(lane_.layout().slot_count));
+  const uint64_t bytes = RoundUp(agent::BlockAreaBytes(lane_->layout().slot_count));
   const absl::StatusOr<uint64_t> blocks =
-      Map("mapping thread blocks", 0, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS);
+      MapAnywhere("mapping thread blocks", bytes, PROT_READ | PROT_WRITE,
+                  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE);
   if (!blocks.ok()) return blocks.status();
-  absl::Status status = Add({*blocks, bytes}, data_);
   state_.blocks = *blocks;
   agent::BlockArea area = {};
   area.alive = 1;
   agent::ThreadBlock unregistered = {};
   unregistered.owner = ~uint64_t{0};
-  if (status.ok()) status = process_.Write(*blocks, AsBytes(area));
+  absl::Status status = process_.Write(*blocks, AsBytes(area));
   for (uint64_t slot = 0; slot < state_.slot_count && status.ok(); ++slot) {
     agent::ThreadBlock block = {};
-    if (slot < lane_.prepared_slots()) block.control = state_.slots + slot * state_.slot_bytes;
+    if (slot < lane_->prepared_slots()) block.control = state_.slots + slot * state_.slot_bytes;
     status =
         process_.Write(agent::BlockAddress(*blocks, agent::kFirstSlotBlock + slot), AsBytes(block));
   }
@@ -209,10 +245,10 @@ absl::Status ProcessMemory::FindMainStack() {
 }
 
 absl::Status ProcessMemory::SetFilter() {
-  if (lane_.Has(lane::kCoarseClock)) {
+  if (lane_->Has(lane::kCoarseClock)) {
     state_.clock_line = state_.header + offsetof(lane::FileHeader, clock_ticks);
   }
-  state_.filtered_offset = lane_.layout().filtered_offset;
+  state_.filtered_offset = lane_->layout().filtered_offset;
   state_.min_duration_ticks = filter_.min_duration_ticks;
   state_.limits_calls = filter_.limits_calls() ? 1 : 0;
   state_.max_depth = filter_.max_depth;
@@ -233,34 +269,19 @@ absl::Status ProcessMemory::MapAgent() {
   const uint64_t image_bytes = RoundUp(image.size());
   const uint64_t bytes = image_bytes + RoundUp(sizeof(agent::AgentState));
   const absl::StatusOr<uint64_t> base =
-      Map("mapping the agent", 0, bytes, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS);
+      MapAnywhere("mapping the agent", bytes, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS);
   if (!base.ok()) return base.status();
-  const absl::Status added = Add({*base, bytes}, data_);
   image_ = *base;
   state_address_ = *base + image_bytes;
-  return added.ok() ? process_.Write(image_, image) : added;
+  return process_.Write(image_, image);
 }
 
 absl::StatusOr<RegionSpace> ProcessMemory::MapRegion(uint64_t low, uint64_t high, uint64_t bytes) {
-  absl::StatusOr<uint64_t> address = absl::InternalError("not tried");
-  // A program that runs may take a gap as soon as it is found.
-  for (int attempt = 0; attempt < kGapAttempts && !address.ok(); ++attempt) {
-    const absl::StatusOr<inject::MemoryMap> map = inject::MemoryMap::Read(process_.pid());
-    if (!map.ok()) return map.status();
-    const absl::StatusOr<uint64_t> gap = map->FindGapNear(low, high, bytes);
-    if (!gap.ok()) return gap.status();
-    address = Map("mapping stubs", *gap, RoundUp(bytes), PROT_READ | PROT_EXEC,
-                  MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE);
-    if (address.ok() && *address != *gap) {
-      return absl::FailedPreconditionError(
-          absl::StrCat("stubs were mapped at ", absl::Hex(*address), " instead of ",
-                       absl::Hex(*gap), "; Linux 4.17 or newer is needed"));
-    }
-    if (address.status().code() != absl::StatusCode::kAlreadyExists) break;
-  }
+  const absl::StatusOr<uint64_t> address = MapInGap(
+      "mapping stubs",
+      [=](const inject::MemoryMap& map) { return map.FindGapNear(low, high, bytes); }, bytes,
+      PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, code_);
   if (!address.ok()) return address.status();
-  const absl::Status added = Add({*address, RoundUp(bytes)}, code_);
-  if (!added.ok()) return added;
   return code_.back();
 }
 
@@ -292,9 +313,12 @@ absl::Status ProcessMemory::Activate() {
 
 absl::Status ProcessMemory::Unmap() {
   active_ = false;
+  // Not told: what is there is compared all the same.
+  journal_.SetLeaving().IgnoreError();
   for (std::vector<RegionSpace>* spaces : {&code_, &data_}) {
     while (!spaces->empty()) {
       const RegionSpace& last = spaces->back();
+      if (frames_end_ - last.address <= last.bytes) frames_end_ = 0;
       const absl::Status status =
           process_.SystemCall("unmapping hooks", SYS_munmap, {last.address, last.bytes}).status();
       if (!status.ok()) return status;
@@ -302,6 +326,41 @@ absl::Status ProcessMemory::Unmap() {
     }
   }
   return absl::OkStatus();
+}
+
+absl::Status ProcessMemory::Adopt(const JournalContent& journal) {
+  const absl::StatusOr<std::map<uint64_t, JournalMemory>> left =
+      FindLeftMemory(process_.pid(), journal);
+  if (!left.ok()) return left.status();
+  for (const auto& [address, memory] : *left)
+    (memory.kind == MemoryKind::kCode ? code_ : data_).push_back({address, memory.bytes});
+  stub_return_ = static_cast<uint32_t>(journal.stub_return);
+  // Text comes before anything leads there, and memory is unmapped only when nothing does any more.
+  reachable_ = journal.agent_version != 0 && !journal.text.empty() && !journal.leaves;
+  if (journal.frames && left->count(journal.lanes) != 0) frames_end_ = journal.lanes + kFrameRoom;
+  if (!reachable_) return absl::OkStatus();
+  image_ = journal.image;
+  state_address_ = journal.state;
+  agent::AgentState state;
+  const absl::Status read = process_.Read(
+      state_address_, absl::MakeSpan(reinterpret_cast<uint8_t*>(&state), sizeof(state)));
+  if (!read.ok()) return read;
+  if (state.slot_count <= lane::kMaxThreads && state.region_count <= agent::kMaxRegions)
+    state_ = state;
+  return absl::OkStatus();
+}
+
+std::vector<std::string> ProcessMemory::thread_names() const {
+  std::vector<std::string> names;
+  for (uint64_t i = 0; i < std::min<uint64_t>(state_.thread_glob_count, agent::kMaxThreadGlobs);
+       ++i)
+    names.emplace_back(state_.thread_globs[i],
+                       strnlen(state_.thread_globs[i], agent::kMaxThreadGlobBytes));
+  return names;
+}
+
+uint32_t ProcessMemory::stub_return() const {
+  return stub_return_ != 0 ? stub_return_ : stub::PlacesOf(geometry()).returned;
 }
 
 stub::LaneGeometry ProcessMemory::geometry() const {

@@ -1,9 +1,12 @@
 #include "services/tracer/target/thread_control.h"
 
+#include <elf.h>
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/ptrace.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 
 #include <array>
@@ -12,7 +15,9 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "services/tracer/inject/memory_map.h"
 #include "services/tracer/target/proc_files.h"
+#include "services/tracer/target/return_frame.h"
 
 namespace flightrec::target {
 namespace {
@@ -25,6 +30,9 @@ constexpr int kLooksUntilDeadCheck = 100;
 constexpr absl::Duration kCallTimeout = absl::Seconds(5);
 constexpr uint64_t kSystemCallCode = 0x050F;  // as a little-endian number
 constexpr uint64_t kAllSignals = ~uint64_t{0};
+// Of vector registers; processors with tiles have 11 KiB.
+constexpr size_t kMaxVectorBytes = kFrameRoom / 2;
+constexpr uint64_t kRedZone = 128;
 // New threads that appear while the others are being stopped.
 constexpr int kMaxRounds = 1000;
 
@@ -48,6 +56,39 @@ std::string CommandOf(pid_t pid) {
 // Signals that an instruction of the thread itself causes.
 bool IsFault(int signal) {
   return signal == SIGSEGV || signal == SIGBUS || signal == SIGILL || signal == SIGFPE;
+}
+
+// Whether a stack has room below `rsp`: the first one of the program, or one with a guard page
+// below. Those that a program has cut out of other memory have neighbours that nobody knows.
+bool HasRoom(pid_t pid, uint64_t rsp) {
+  const absl::StatusOr<inject::MemoryMap> map = inject::MemoryMap::Read(pid);
+  if (!map.ok()) return false;
+  const inject::Mapping* below = nullptr;
+  for (const inject::Mapping& mapping : map->mappings()) {
+    if (rsp - mapping.low < mapping.high - mapping.low) {
+      const bool guarded = below != nullptr && below->high == mapping.low && !below->readable &&
+                           below->path.empty() && mapping.path.empty();
+      return mapping.writable && (mapping.path == "[stack]" || guarded) &&
+             rsp - mapping.low >= kFrameRoom;
+    }
+    below = &mapping;
+  }
+  return false;
+}
+
+// The system call that has become restart_syscall, which rt_sigreturn makes impossible: as the code
+// in front of `rip` says.
+absl::optional<uint64_t> RestartedCall(pid_t tid, uint64_t rip) {
+  constexpr size_t kCodeBytes = 7;  // mov $number, %eax; syscall
+  std::array<uint8_t, kCodeBytes> code;
+  const iovec to = {code.data(), code.size()};
+  const iovec from = {reinterpret_cast<void*>(rip - kCodeBytes), code.size()};
+  if (process_vm_readv(tid, &to, 1, &from, 1, 0) != static_cast<ssize_t>(code.size()) ||
+      code[0] != 0xB8)
+    return absl::nullopt;
+  uint32_t number;
+  memcpy(&number, code.data() + 1, sizeof(number));
+  return number;
 }
 
 void SetArguments(const std::vector<uint64_t>& arguments, user_regs_struct& registers) {
@@ -251,16 +292,45 @@ absl::Status ThreadControl::AwaitEvent(pid_t tid, int wanted, int request) {
       absl::StrCat("a system call of the tracer in thread ", tid, " does not return"));
 }
 
+uint64_t ThreadControl::LeaveReturnFrame(pid_t tid, const Detoured& before,
+                                         const CallSite& site) const {
+  std::vector<uint8_t> vectors(kMaxVectorBytes);
+  iovec local = {vectors.data(), vectors.size()};
+  if (site.restorer == 0 ||
+      ptrace(PTRACE_GETREGSET, tid, reinterpret_cast<void*>(NT_X86_XSTATE), &local) != 0)
+    return before.registers.rsp;
+  vectors.resize(local.iov_len);
+  user_regs_struct registers = before.registers;
+  if (registers.orig_rax == SYS_restart_syscall)
+    registers.orig_rax = RestartedCall(tid, registers.rip).value_or(registers.orig_rax);
+  // One that did not come back in time has the tracer's memory.
+  const bool own_stack = site.frames_end == 0 || detoured_.size() > 1;
+  if (own_stack && !HasRoom(pid_, registers.rsp)) return before.registers.rsp;
+  ReturnFrame frame = MakeReturnFrame(registers, before.mask, vectors, site.restorer,
+                                      own_stack ? registers.rsp - kRedZone : site.frames_end);
+  const iovec from = {frame.bytes.data(), frame.bytes.size()};
+  const iovec to = {reinterpret_cast<void*>(frame.address), frame.bytes.size()};
+  // Not written: then it has none to find back by.
+  const bool written =
+      process_vm_writev(tid, &from, 1, &to, 1, 0) == static_cast<ssize_t>(frame.bytes.size());
+  return written ? frame.address : before.registers.rsp;
+}
+
 absl::StatusOr<uint64_t> ThreadControl::Detour(pid_t tid, const user_regs_struct& saved,
                                                int64_t number,
                                                const std::vector<uint64_t>& arguments,
-                                               uint64_t instruction) {
+                                               const CallSite& site) {
   user_regs_struct registers = saved;
-  registers.rip = instruction;
+  registers.rip = site.instruction;
+  registers.rsp = LeaveReturnFrame(tid, detoured_[tid], site);
   registers.rax = static_cast<uint64_t>(number);
   registers.orig_rax = ~uint64_t{0};  // no restart of an interrupted call now
   SetArguments(arguments, registers);
   absl::Status status = SetRegisters(tid, registers);
+  // Not before: when this process ends, only the frame gives the mask back.
+  if (status.ok() && Ptrace(PTRACE_SETSIGMASK, tid, sizeof(kAllSignals),
+                            reinterpret_cast<uint64_t>(&kAllSignals)) != 0)
+    status = PtraceError("SETSIGMASK", tid);
   // Once to the call's entry, once to its exit.
   for (int i = 0; i < 2 && status.ok(); ++i) {
     if (Ptrace(PTRACE_SYSCALL, tid, 0, 0) != 0) return PtraceError("SYSCALL", tid);
@@ -287,11 +357,12 @@ absl::Status ThreadControl::Restore(pid_t tid) {
   if (detoured == detoured_.end()) return absl::OkStatus();
   const Detoured before = detoured->second;
   detoured_.erase(detoured);
-  const absl::Status status = SetRegisters(tid, before.registers);
-  if (Ptrace(PTRACE_SETSIGMASK, tid, sizeof(before.mask),
-             reinterpret_cast<uint64_t>(&before.mask)) != 0)
-    return PtraceError("SETSIGMASK", tid);
-  return status;
+  // The registers last: until then the frame gives both back.
+  const bool masked = Ptrace(PTRACE_SETSIGMASK, tid, sizeof(before.mask),
+                             reinterpret_cast<uint64_t>(&before.mask)) == 0;
+  const absl::Status status = masked ? absl::OkStatus() : PtraceError("SETSIGMASK", tid);
+  const absl::Status set = SetRegisters(tid, before.registers);
+  return status.ok() ? set : status;
 }
 
 bool ThreadControl::EndDetour(pid_t tid, int& signal) {
@@ -318,20 +389,19 @@ void ThreadControl::Forget(pid_t tid) {
 
 absl::StatusOr<uint64_t> ThreadControl::SystemCall(const char* what, int64_t number,
                                                    const std::vector<uint64_t>& arguments,
-                                                   uint64_t instruction) {
+                                                   const CallSite& site) {
   const std::vector<pid_t> candidates = stopped();
   if (candidates.empty()) return absl::FailedPreconditionError("no thread is stopped");
   const pid_t tid = candidates.front();
   const absl::StatusOr<user_regs_struct> saved = Registers(tid);
   if (!saved.ok()) return saved.status();
-  absl::Status status = CheckInstruction(tid, instruction);
+  absl::Status status = CheckInstruction(tid, site.instruction);
   if (!status.ok()) return status;
   uint64_t mask = 0;
-  if (Ptrace(PTRACE_GETSIGMASK, tid, sizeof(mask), reinterpret_cast<uint64_t>(&mask)) != 0 ||
-      Ptrace(PTRACE_SETSIGMASK, tid, sizeof(mask), reinterpret_cast<uint64_t>(&kAllSignals)) != 0)
-    return PtraceError("SETSIGMASK", tid);
+  if (Ptrace(PTRACE_GETSIGMASK, tid, sizeof(mask), reinterpret_cast<uint64_t>(&mask)) != 0)
+    return PtraceError("GETSIGMASK", tid);
   detoured_[tid] = {*saved, mask};
-  const absl::StatusOr<uint64_t> result = Detour(tid, *saved, number, arguments, instruction);
+  const absl::StatusOr<uint64_t> result = Detour(tid, *saved, number, arguments, site);
   const auto thread = threads_.find(tid);
   // Gone, or it does not stop: then Settle restores it.
   if (thread == threads_.end() || thread->second != State::kStopped) return result.status();

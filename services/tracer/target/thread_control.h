@@ -28,6 +28,20 @@ inline constexpr absl::Duration kStopTimeout = absl::Milliseconds(100);
 inline constexpr absl::Duration kStopPause = absl::Milliseconds(20);
 inline constexpr int kStopAttempts = 25;
 
+// Code of a program with which its threads make system calls for the tracer.
+struct CallSite {
+  // SYSCALL; RET behind it if there is a restorer.
+  uint64_t instruction = 0;
+  // Does rt_sigreturn. 0: none is known; then a thread whose tracer is killed during a call is
+  // lost.
+  uint64_t restorer = 0;
+  // Behind kFrameRoom bytes of the tracer's memory in the process, for what a thread finds back by;
+  // 0: on the thread's own stack, if it has room.
+  uint64_t frames_end = 0;
+};
+// Half of it for signal handlers, should one run there after the tracer was killed.
+inline constexpr uint64_t kFrameRoom = 64 << 10;
+
 class ThreadControl {
  public:
   // Of a process that is not a child of this one the end is taken too: else its parent would not be
@@ -53,12 +67,11 @@ class ThreadControl {
   absl::StatusOr<user_regs_struct> Registers(pid_t tid) const;
   absl::Status SetRegisters(pid_t tid, const user_regs_struct& registers) const;
 
-  // Makes one of the stopped threads run a system call; `instruction` is the address of a SYSCALL
-  // instruction that nothing else runs. `what` names it in the error, which has the code that fits
-  // errno. FAILED_PRECONDITION: the instruction is not there (any more), or cannot be run. The
-  // thread goes on where it was, whatever happens.
+  // Makes one of the stopped threads run a system call. `what` names it in the error, which has the
+  // code that fits errno. FAILED_PRECONDITION: the instruction is not there (any more), or cannot
+  // be run. The thread goes on where it was, whatever happens, the end of this process included.
   absl::StatusOr<uint64_t> SystemCall(const char* what, int64_t number,
-                                      const std::vector<uint64_t>& arguments, uint64_t instruction);
+                                      const std::vector<uint64_t>& arguments, const CallSite& site);
 
   void Resume();
   // After Resume: lets go threads that did not stop in time, once they do. False: some are left,
@@ -85,7 +98,10 @@ class ThreadControl {
   // Until the thread stops with this event. It has been told to go on.
   absl::Status AwaitEvent(pid_t tid, int event, int request);
   absl::StatusOr<uint64_t> Detour(pid_t tid, const user_regs_struct& saved, int64_t number,
-                                  const std::vector<uint64_t>& arguments, uint64_t instruction);
+                                  const std::vector<uint64_t>& arguments, const CallSite& site);
+  // On the thread's stack: how it finds back when this process ends. The stack pointer for the
+  // call.
+  uint64_t LeaveReturnFrame(pid_t tid, const Detoured& before, const CallSite& site) const;
 
   absl::Status CheckInstruction(pid_t tid, uint64_t instruction) const;
   absl::Status Restore(pid_t tid);

@@ -5,11 +5,14 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/auxv.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cstdint>
+#include <random>
 
 #include "absl/status/status.h"
 
@@ -64,7 +67,7 @@ class ThreadControlTest : public testing::Test {
     for (int i = 0; i < 100; ++i) {
       ThreadControl threads(pid_);
       ASSERT_TRUE(threads.StopOne().ok());
-      EXPECT_EQ(threads.SystemCall("asking", SYS_getpid, {}, instruction).status().code(),
+      EXPECT_EQ(threads.SystemCall("asking", SYS_getpid, {}, {instruction, 0}).status().code(),
                 absl::StatusCode::kFailedPrecondition);
     }
     EXPECT_EQ(EndOf(), 0);
@@ -96,7 +99,7 @@ TEST_F(ThreadControlTest, system_call_that_does_not_return__then_the_thread_goes
   ASSERT_TRUE(threads.StopAll().ok());
   const auto before = threads.Registers(pid_);
   ASSERT_TRUE(before.ok());
-  EXPECT_EQ(threads.SystemCall("waiting", SYS_pause, {}, VdsoSystemCall()).status().code(),
+  EXPECT_EQ(threads.SystemCall("waiting", SYS_pause, {}, {VdsoSystemCall(), 0}).status().code(),
             absl::StatusCode::kDeadlineExceeded);
   // Not let go in between: it is found on its detour.
   ASSERT_TRUE(threads.StopAll().ok());
@@ -106,6 +109,84 @@ TEST_F(ThreadControlTest, system_call_that_does_not_return__then_the_thread_goes
   EXPECT_EQ(after->rsp, before->rsp);
   threads.Resume();
   EXPECT_EQ(EndOf(), 0);
+}
+
+// As a C library has them.
+asm(R"(
+  .pushsection .text
+test_system_call:
+  syscall
+  ret
+test_restorer:
+  mov $15, %eax
+  syscall
+  .popsection
+)");
+extern "C" const char test_system_call, test_restorer;
+
+struct Shared {
+  std::atomic<uint64_t> rounds;
+  std::atomic<uint64_t> wrong_values;
+  std::atomic<uint64_t> interrupted;
+  std::atomic<uint64_t> masked;
+};
+
+// Has values in its registers that nobody else may change, and waits now and then.
+[[noreturn]] void ComputeAndWait(Shared* shared) {
+  for (uint64_t round = 1;; ++round) {
+    double sums[8] = {};
+    for (int i = 0; i < 20000; ++i) {
+      for (int j = 0; j < 8; ++j) sums[j] += static_cast<double>(i % 7) * (j + 1);
+    }
+    for (int j = 1; j < 8; ++j) {
+      if (sums[j] != sums[0] * (j + 1)) ++shared->wrong_values;
+    }
+    if (round % 4 == 0 && poll(nullptr, 0, 1) != 0) ++shared->interrupted;
+    sigset_t mask;
+    sigprocmask(SIG_BLOCK, nullptr, &mask);
+    if (sigismember(&mask, SIGUSR1) != 0) ++shared->masked;
+    shared->rounds = round;
+  }
+}
+
+[[noreturn]] void CallAllTheTime(pid_t pid) {
+  const CallSite site = {reinterpret_cast<uint64_t>(&test_system_call),
+                         reinterpret_cast<uint64_t>(&test_restorer)};
+  while (true) {
+    ThreadControl threads(pid);
+    if (threads.StopOne().ok()) threads.SystemCall("asking", SYS_getpid, {}, site).IgnoreError();
+  }
+}
+
+void Wait(int64_t nanoseconds) {
+  const timespec time = {0, nanoseconds};
+  ppoll(nullptr, 0, &time, nullptr);
+}
+
+TEST(ThreadControlDeath, tracer_killed_at_any_moment_of_a_system_call__then_the_thread_goes_on) {
+  auto* shared = static_cast<Shared*>(
+      mmap(nullptr, sizeof(Shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
+  const pid_t program = fork();
+  if (program == 0) ComputeAndWait(shared);
+  std::mt19937 random(std::random_device{}());
+  for (int i = 0; i < 200; ++i) {
+    const pid_t tracer = fork();
+    if (tracer == 0) CallAllTheTime(program);
+    Wait(std::uniform_int_distribution<int64_t>(500'000, 5'000'000)(random));
+    kill(tracer, SIGKILL);
+    waitpid(tracer, nullptr, 0);
+    const uint64_t before = shared->rounds;
+    for (int look = 0; look < 5000 && shared->rounds < before + 2; ++look) Wait(1'000'000);
+    ASSERT_GE(shared->rounds, before + 2) << "after " << i << " tracers";
+    ASSERT_EQ(shared->wrong_values, 0u) << "after " << i << " tracers";
+    // A wait that the kernel had restarted before says EINTR once in a while.
+    ASSERT_LE(shared->interrupted, 4u) << "after " << i << " tracers";
+    ASSERT_EQ(shared->masked, 0u) << "after " << i << " tracers";
+  }
+  kill(program, SIGKILL);
+  int status = 0;
+  waitpid(program, &status, 0);
+  EXPECT_EQ(WTERMSIG(status), SIGKILL);
 }
 
 }  // namespace

@@ -79,6 +79,23 @@ absl::StatusOr<std::unique_ptr<TracedProcess>> TracedProcess::Attach(AttachOptio
                [&options](TracedProcess& process) { return process.Join(std::move(options)); });
 }
 
+absl::StatusOr<std::unique_ptr<TracedProcess>> TracedProcess::TakeOver(
+    const JournalContent& journal, InstallOptions options) {
+  return Begun(/*launched=*/false, [&](TracedProcess& process) {
+    process.process_ = OpenProcess(static_cast<pid_t>(journal.process.pid));
+    auto installation = Installation::TakeOver(journal, std::move(options));
+    if (installation.ok()) process.installation_ = *std::move(installation);
+    return installation.status();
+  });
+}
+
+absl::StatusOr<std::unique_ptr<TracedProcess>> TracedProcess::OfEnded(
+    const lane::ProcessIdentity& identity, InstallOptions options) {
+  return Begun(/*launched=*/false, [&](TracedProcess& process) {
+    return process.Collect(identity, std::move(options));
+  });
+}
+
 absl::StatusOr<std::unique_ptr<TracedProcess>> TracedProcess::Begun(bool launched,
                                                                     const Begin& begin) {
   std::unique_ptr<TracedProcess> process(new TracedProcess(launched));
@@ -253,6 +270,16 @@ absl::Status TracedProcess::Join(AttachOptions options) {
     return absl::NotFoundError(absl::StrCat("process ", pid, " has ended"));
   installation_ = *std::move(installation);
   return installation_->InstallWhileRunning();
+}
+
+absl::Status TracedProcess::Collect(const lane::ProcessIdentity& identity, InstallOptions options) {
+  auto installation = Installation::OfEnded(identity, std::move(options));
+  if (!installation.ok()) return installation.status();
+  installation_ = *std::move(installation);
+  installation_->EndJournal();
+  absl::MutexLock lock(&mutex_);
+  Finish(absl::nullopt);
+  return absl::OkStatus();
 }
 
 void TracedProcess::LetGo() {

@@ -69,6 +69,16 @@ class TracedProcess {
   // cannot be hooked; it runs on as it was.
   static absl::StatusOr<std::unique_ptr<TracedProcess>> Attach(AttachOptions options);
 
+  // Goes on where a tracer that was killed has ended: as Attach, of the hooks that are there. Its
+  // lane and what is not in it any more are the caller's to account for. Errors of
+  // Installation::TakeOver.
+  static absl::StatusOr<std::unique_ptr<TracedProcess>> TakeOver(const JournalContent& journal,
+                                                                 InstallOptions options);
+  // Of one that has ended since, or has no hooks any more: its lane is left, how it ended is not
+  // known.
+  static absl::StatusOr<std::unique_ptr<TracedProcess>> OfEnded(
+      const lane::ProcessIdentity& identity, InstallOptions options);
+
   // Kills a launched program if it still runs, and waits for it; detaches from an attached one.
   // Removes its lane file. A detached program runs on.
   ~TracedProcess();
@@ -123,6 +133,11 @@ class TracedProcess {
   const lane::LaneFile& lane() const { return installation_->lane(); }
   // Function indexes whose hook could not be set.
   const std::vector<HookFailure>& failures() const { return installation_->failures(); }
+  // False, if taken over: there was nothing any more, or the program has ended.
+  bool hooked() const { return installation_->hooked(); }
+  // ChangeHooks and WatchLibraries are FAILED_PRECONDITION then.
+  bool taken_over() const { return installation_->taken_over(); }
+  const CallFilter& filter() const { return installation_->filter(); }
   // The longest time that a program stood still while it was attached to.
   absl::Duration attach_stopped() const { return installation_->stopped(); }
   // Functions that start processes and could not be made to count them.
@@ -150,6 +165,7 @@ class TracedProcess {
   void RunJobs() ABSL_LOCKS_EXCLUDED(mutex_);
   absl::Status Start(LaunchOptions options);
   absl::Status Join(AttachOptions options);
+  absl::Status Collect(const lane::ProcessIdentity& identity, InstallOptions options);
   void LetGo() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void ServeLibraries();
   lane::FileHeader& header() const { return lane().header(); }

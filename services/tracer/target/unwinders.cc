@@ -8,6 +8,14 @@
 
 namespace flightrec::target {
 
+void Unwinders::Adopt(absl::Span<const MappedModule> mapped) {
+  for (const MappedModule& one : mapped) {
+    if (!absl::StrContains(one.path, "/libgcc_s")) continue;
+    answered_.insert(one.base);
+    code_.push_back({one.base, one.end - one.base});
+  }
+}
+
 absl::Status Unwinders::Answer(absl::Span<const MappedModule> mapped, HookInstaller& installer) {
   std::set<uint64_t> present;
   code_.clear();

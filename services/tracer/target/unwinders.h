@@ -26,6 +26,9 @@ class Unwinders {
   // Prepares the answers that are missing, and forgets what is not there any more.
   absl::Status Answer(absl::Span<const MappedModule> mapped, HookInstaller& installer);
 
+  // Those that another tracer has answered for.
+  void Adopt(absl::Span<const MappedModule> mapped);
+
   // Code of those found, without the loader's.
   const std::vector<RegionSpace>& code() const { return code_; }
 
