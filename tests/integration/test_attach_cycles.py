@@ -1,6 +1,6 @@
 """One tracer attaches to busy programs and detaches again, hundreds of times: they do what they did, and nothing is left.
 
-FLIGHTREC_LONG=1 for the full numbers. Servers that are not installed are skipped: deploy/setup bench.
+FLIGHTREC_LONG=1 for the full numbers, and for those with servers of the group bench (deploy/setup bench).
 """
 
 import contextlib
@@ -147,6 +147,7 @@ def test_stopped_under_gdb_earlier__then_as_any_other(tracer, target):
         assert (program.returncode, output) == (0, "wrong 0\n")
 
 
+@pytest.mark.long
 def test_runtime_that_compiles_as_it_runs__then_its_results_stay_the_same(tracer, repository):
     node = shutil.which("node")
     if node is None:
@@ -160,6 +161,7 @@ def test_runtime_that_compiles_as_it_runs__then_its_results_stay_the_same(tracer
         assert (program.returncode, output.splitlines()[-1]) == (0, "wrong 0")
 
 
+@pytest.mark.long
 @needs_root
 def test_web_server_under_load__then_no_request_fails(tracer, open_folder, free_port):
     nginx = shutil.which("nginx", path=os.environ["PATH"] + ":/usr/sbin")
@@ -211,6 +213,7 @@ def database_cycles(tracer, database, transactions):
     return calls
 
 
+@pytest.mark.long
 @needs_root
 def test_database_with_active_clients__then_no_transaction_fails(tracer, open_folder, free_port):
     if not POSTGRES.exists():

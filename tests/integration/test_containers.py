@@ -14,6 +14,7 @@ import uuid
 
 import pytest
 
+pytestmark = pytest.mark.long
 LOADER = pathlib.Path("/lib/ld-musl-x86_64.so.1")
 THREADS = 4
 
@@ -163,7 +164,6 @@ def test_attach__to_a_container__then_its_calls_are_recorded_and_nothing_is_left
     assert container.changed_files() == files
 
 
-@pytest.mark.skipif(not os.environ.get("FLIGHTREC_LONG"), reason="compiles SQLite: tests/run --long")
 def test_attach__to_a_program_of_others_with_another_libc__then_recorded_and_nothing_is_left(flightrec, sqlite_image):
     container = Container(sqlite_image, command=("/bin/sqlite3", ":memory:", ENDLESS_QUERY))
     try:
