@@ -150,7 +150,7 @@ def test_attach__to_a_container__then_its_calls_are_recorded_and_nothing_is_left
     for pattern in ("**", "*"):
         attached = flightrec("attach", "--duration=1s", "-f", pattern, container.name)
         assert attached.returncode == 0, attached.stderr
-        report = flightrec("report", "--output=tsv")
+        report = flightrec("report", "--output=tsv", "--limit=100000")
         rows = csv.DictReader(io.StringIO(report.stdout), delimiter="\t", quoting=csv.QUOTE_NONE)
         calls = {row["function"]: int(row["calls"]) for row in rows}
         # Every thread works the whole time, not only until the tracer has looked at it.
@@ -171,7 +171,7 @@ def test_attach__to_a_program_of_others_with_another_libc__then_recorded_and_not
         for pattern in ("*", "**"):
             attached = flightrec("attach", "--duration=2s", "-f", pattern, container.name)
             assert attached.returncode == 0, attached.stderr
-            report = flightrec("report", "--output=tsv")
+            report = flightrec("report", "--output=tsv", "--limit=100000")
             rows = csv.DictReader(io.StringIO(report.stdout), delimiter="\t", quoting=csv.QUOTE_NONE)
             calls = {row["function"]: int(row["calls"]) for row in rows}
             assert calls["hexFunc"] > 1000
