@@ -99,11 +99,10 @@ absl::StatusOr<uint64_t> MemoryMap::FindGap(uint64_t bytes) const {
   uint64_t found = 0;
   uint64_t gap_low = kLowestAddress;
   for (const Mapping& mapping : mappings_) {
-    const bool special =
-        !mapping.path.empty() && mapping.path[0] == '[' && mapping.path != "[heap]";
+    // What is below it is the kernel's.
+    if (mapping.path == "[vsyscall]") break;
     const uint64_t room = mapping.path == "[stack]" ? kStackRoom : 0;
-    const bool usable = !special || room != 0;
-    if (usable && mapping.low > gap_low + room && mapping.low - room - gap_low >= need)
+    if (mapping.low > gap_low + room && mapping.low - room - gap_low >= need)
       found = mapping.low - room - need;
     // Nothing above the stack.
     if (room != 0) break;

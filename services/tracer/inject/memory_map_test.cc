@@ -55,6 +55,16 @@ TEST(MemoryMap, gap_anywhere__then_the_highest_that_leaves_the_stack_room) {
   EXPECT_EQ(bare->FindGap(4096).value_or(0), 0x7ffffffde000u - (uint64_t{16} << 30) - 4096);
 }
 
+TEST(MemoryMap, static_program_with_its_vdso_near_the_stack__then_the_gap_below_the_vdso) {
+  const auto map = MemoryMap::Parse(
+      "400000-402000 r-xp 00000000 08:01 12 /bin/fixed\n"
+      "7ffff7fbe000-7ffff7fc0000 r--p 00000000 00:00 0 [vvar]\n"
+      "7ffff7fc0000-7ffff7fc2000 r-xp 00000000 00:00 0 [vdso]\n"
+      "7ffffffde000-7ffffffff000 rw-p 00000000 00:00 0 [stack]\n"
+      "ffffffffff600000-ffffffffff601000 --xp 00000000 00:00 0 [vsyscall]\n");
+  EXPECT_EQ(map->FindGap(4096).value_or(0), 0x7ffff7fbe000u - 4096);
+}
+
 TEST(MemoryMap, no_room_below__then_gap_above_that_leaves_room_for_the_heap) {
   const auto map = MemoryMap::Parse(
       "400000-402000 r-xp 00000000 08:01 12 /bin/fixed\n"
