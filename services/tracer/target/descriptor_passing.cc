@@ -119,23 +119,9 @@ absl::Status CloseIf(inject::RemoteProcess& process, int64_t descriptor, const s
       .status();
 }
 
-}  // namespace
-
-std::string FileBehind(pid_t pid, int64_t descriptor) {
-  std::array<char, kMaxFileName> name;
-  const ssize_t length =
-      readlink(absl::StrCat("/proc/", pid, "/fd/", descriptor).c_str(), name.data(), name.size());
-  return length < 0 ? "" : std::string(name.data(), static_cast<size_t>(length));
-}
-
-namespace {
-
 // An end of a pair as PassDescriptor makes it.
 bool IsOurSocket(pid_t pid, int32_t end) {
-  std::error_code error;
-  const auto link =
-      std::filesystem::read_symlink(absl::StrCat("/proc/", pid, "/fd/", end), error).string();
-  if (end < 0 || !absl::StartsWith(link, "socket:")) return false;
+  if (end < 0 || !absl::StartsWith(FileBehind(pid, end), "socket:")) return false;
   const int process = static_cast<int>(syscall(SYS_pidfd_open, pid, 0));
   if (process < 0) return false;
   absl::Cleanup close_process = [process] { close(process); };
@@ -154,6 +140,13 @@ bool IsOurSocket(pid_t pid, int32_t end) {
 
 }  // namespace
 
+std::string FileBehind(pid_t pid, int64_t descriptor) {
+  std::array<char, kMaxFileName> name;
+  const ssize_t length =
+      readlink(absl::StrCat("/proc/", pid, "/fd/", descriptor).c_str(), name.data(), name.size());
+  return length < 0 ? "" : std::string(name.data(), static_cast<size_t>(length));
+}
+
 absl::Status CloseLeftDescriptors(inject::RemoteProcess& process, uint64_t scratch,
                                   absl::string_view name) {
   std::vector<int32_t> left;
@@ -166,11 +159,10 @@ absl::Status CloseLeftDescriptors(inject::RemoteProcess& process, uint64_t scrat
   std::error_code error;
   std::filesystem::directory_iterator files(absl::StrCat("/proc/", process.pid(), "/fd"), error);
   for (; !error && files != std::filesystem::directory_iterator(); files.increment(error)) {
-    std::error_code gone;
     int32_t number = 0;
-    const std::string link = std::filesystem::read_symlink(files->path(), gone).string();
-    if (!absl::EndsWith(absl::StripSuffix(link, " (deleted)"), name)) continue;
-    if (absl::SimpleAtoi(files->path().filename().string(), &number)) left.push_back(number);
+    if (!absl::SimpleAtoi(files->path().filename().string(), &number)) continue;
+    const std::string file = FileBehind(process.pid(), number);
+    if (absl::EndsWith(absl::StripSuffix(file, " (deleted)"), name)) left.push_back(number);
   }
   absl::Status status;
   for (const int32_t end : left) {
