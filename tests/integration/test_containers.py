@@ -145,14 +145,18 @@ def mappings(pid):
         return {line.split()[0] for line in maps if "[heap]" not in line}
 
 
+def calls_by_function(flightrec):
+    report = flightrec("report", "--output=tsv", "--limit=100000")
+    rows = csv.DictReader(io.StringIO(report.stdout), delimiter="\t", quoting=csv.QUOTE_NONE)
+    return {row["function"]: int(row["calls"]) for row in rows}
+
+
 def test_attach__to_a_container__then_its_calls_are_recorded_and_nothing_is_left(flightrec, container):
     files, maps = container.changed_files(), mappings(container.pid)
     for pattern in ("**", "*"):
         attached = flightrec("attach", "--duration=1s", "-f", pattern, container.name)
         assert attached.returncode == 0, attached.stderr
-        report = flightrec("report", "--output=tsv", "--limit=100000")
-        rows = csv.DictReader(io.StringIO(report.stdout), delimiter="\t", quoting=csv.QUOTE_NONE)
-        calls = {row["function"]: int(row["calls"]) for row in rows}
+        calls = calls_by_function(flightrec)
         # Every thread works the whole time, not only until the tracer has looked at it.
         assert calls["round_of_work"] > 200
         assert abs(calls["work"] - 64 * calls["round_of_work"]) <= 64 * THREADS
@@ -171,9 +175,7 @@ def test_attach__to_a_program_of_others_with_another_libc__then_recorded_and_not
         for pattern in ("*", "**"):
             attached = flightrec("attach", "--duration=2s", "-f", pattern, container.name)
             assert attached.returncode == 0, attached.stderr
-            report = flightrec("report", "--output=tsv", "--limit=100000")
-            rows = csv.DictReader(io.StringIO(report.stdout), delimiter="\t", quoting=csv.QUOTE_NONE)
-            calls = {row["function"]: int(row["calls"]) for row in rows}
+            calls = calls_by_function(flightrec)
             assert calls["hexFunc"] > 1000
             assert len(calls) > 20
             assert changed_text(container.pid) == []
