@@ -16,8 +16,14 @@ namespace {
 // sockaddr_un takes 107 bytes; a store with a longer path is served on a port of loopback.
 constexpr size_t kMaxSocketPath = 100;
 
-std::string StateDirectory() {
-  return absl::StrCat(tracer::DefaultStateDirectory(), "/", getpid());
+// Where all of them are.
+std::string StateDirectories(const AllInOneConfig& config) {
+  if (config.state_directory.empty()) return tracer::DefaultStateDirectory();
+  return std::filesystem::absolute(config.state_directory).lexically_normal().string();
+}
+
+std::string OwnStateDirectory(const AllInOneConfig& config) {
+  return absl::StrCat(StateDirectories(config), "/", getpid());
 }
 
 }  // namespace
@@ -97,9 +103,8 @@ absl::Status AllInOne::StartTracer() {
   tracer::TracerConfig config;
   config.backend = endpoints_.backend;
   config.server = ServerFor(absl::StrCat("tracer-", getpid()), config_.listen.tracer);
-  config.state_directory = StateDirectory();
-  config.neighbours =
-      config_.state_directory.empty() ? tracer::DefaultStateDirectory() : config_.state_directory;
+  config.state_directory = OwnStateDirectory(config_);
+  if (config_.recover) config.neighbours = StateDirectories(config_);
   config.clean = config_.clean;
   // The address of a store's backend may be another the next time.
   if (!config_.other_store) {
@@ -149,7 +154,7 @@ void AllInOne::Drain() {
   query_.reset();
   tracer_.reset();
   // The tracer's own by its name. Already gone, or it never was: nothing to do.
-  if (config_.tracer) rmdir(StateDirectory().c_str());
+  if (config_.tracer) rmdir(OwnStateDirectory(config_).c_str());
   if (backend_ == nullptr) return;
   // First the file, so that nobody is sent here any more. A stale one is recognised by its process
   // having gone.

@@ -41,9 +41,11 @@ struct AllInOneConfig {
   // The tracer's limits, 0 = default.
   int max_threads = 0;
   int64_t lane_bytes = 0;
-  // Where the tracer looks for what killed ones have left; empty: where such tracers of this user
-  // have it. With `clean` nothing of it goes on.
+  // Where such tracers of this user have their state, each in a directory of its own; empty:
+  // tracer::DefaultStateDirectory().
   std::string state_directory;
+  // The tracer takes over what killed ones have left there; with `clean` nothing of it goes on.
+  bool recover = false;
   bool clean = false;
 };
 

@@ -346,7 +346,7 @@ std::string HelpText() {
   flightrec restore DIR --store=NEW               make a store of a backup
   flightrec clean                                 after a tracer was killed: ends its recordings with the calls that its
                                                   lanes still have, takes its hooks out of running processes, removes
-                                                  its files; exits with 1 when something is left
+                                                  its files; exits with 1 when that fails
   flightrec canary                                write known recordings and read them back, until interrupted or --limit
                                                   rounds; exits with 1 when something acknowledged was not as written
   flightrec up                                    serve all of it over gRPC until interrupted
@@ -371,7 +371,7 @@ RECORDING is @latest (the default) or an id from `flightrec recordings`.
   --backend=HOST:PORT --query=HOST:PORT   use these services instead of those of the store; for `up`, where they
                            listen (also --tracer and --mcp; default 127.0.0.1:7071 to 7074)
   --metrics_listen=HOST:PORT              where `canary` serves its metrics (default: nowhere)
-  --state_dir=DIR          clean: of a tracer that has this state directory
+  --state_dir=DIR          where lanes of recorded programs are, on tmpfs (default /dev/shm/flightrec-UID)
   --token_file=FILE --tls_ca=FILE         how to reach services that ask for it
 
 PATTERN, where * stands for any characters (:: and / included) and ? for one:

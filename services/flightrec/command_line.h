@@ -67,7 +67,7 @@ struct CommandLine {
   bool deleted = false;
   // ps: words that all have to match.
   std::string filter;
-  // clean: a tracer's state directory; empty: those of this user's tracers.
+  // Where tracers have their state; empty: tracer::DefaultStateDirectory().
   std::string state_directory;
   // report, tree, recordings, tail, ps: rows at the most; canary: rounds.
   int limit = 0;

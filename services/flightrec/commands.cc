@@ -234,6 +234,8 @@ int ExecuteUp(const CommandLine& line, log::Logger* logger, metrics::Registry* r
   config.listen.backend = line.backend.empty() ? "127.0.0.1:7072" : line.backend;
   config.listen.query = line.query.empty() ? "127.0.0.1:7073" : line.query;
   config.listen.mcp = line.mcp.empty() ? "127.0.0.1:7074" : line.mcp;
+  config.state_directory = line.state_directory;
+  config.recover = true;
   config.max_threads = line.max_threads;
   config.lane_bytes = line.lane_bytes;
   rpc::ShutdownSignal shutdown;

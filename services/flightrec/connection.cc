@@ -66,6 +66,8 @@ absl::Status Connection::Start(Need need) {
   config.backend = endpoints_.backend;
   config.other_store = !line_.backend.empty();
   config.state_directory = line_.state_directory;
+  // Those that only look change nothing in what is recorded.
+  config.recover = line_.command != Command::kPlan && line_.command != Command::kPs;
   config.clean = line_.command == Command::kClean;
   config.query = need == Need::kQuery && endpoints_.query.empty();
   config.tracer = need == Need::kCapture && (endpoints_.tracer.empty() || config.clean);

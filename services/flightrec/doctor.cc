@@ -135,7 +135,7 @@ Finding CheckLanes(const DoctorFacts& facts) {
   const DirectoryFacts& lanes = facts.lanes;
   if (!lanes.usable.ok()) {
     return Fail("lanes", absl::StrCat(lanes.path, ": ", lanes.usable.message()),
-                "make it writable for this user, or give the tracer another --state_dir on tmpfs");
+                "make it writable for this user, or name another --state_dir on tmpfs");
   }
   // No code comes from a file: stubs and agent are written into memory of the program.
   const std::string found = absl::StrCat(lanes.path, " has ", Mebibytes(lanes.free_bytes), " free",
@@ -147,7 +147,7 @@ Finding CheckLanes(const DoctorFacts& facts) {
       "threads (--max_threads) with smaller lanes (--lane_bytes)";
   if (!lanes.on_tmpfs) {
     return Fail("lanes", absl::StrCat(lanes.path, " is not on tmpfs"),
-                "mount -t tmpfs tmpfs /dev/shm, or give the tracer another --state_dir");
+                "mount -t tmpfs tmpfs /dev/shm, or name another --state_dir");
   }
   if (lanes.free_bytes < facts.one_lane_bytes) {
     return Fail("lanes",

@@ -156,7 +156,8 @@ DoctorFacts ReadDoctorFacts(const CommandLine& line) {
       line.lane_bytes > 0 ? static_cast<uint64_t>(line.lane_bytes) : uint64_t{defaults.ring_bytes};
   facts.one_lane_bytes = lane + kSlotBytes;
   facts.default_lane_bytes = threads * facts.one_lane_bytes;
-  facts.lanes = ReadDirectory(tracer::DefaultStateDirectory());
+  facts.lanes = ReadDirectory(line.state_directory.empty() ? tracer::DefaultStateDirectory()
+                                                          : line.state_directory);
   facts.store = ReadDirectory(line.store);
   const absl::StatusOr<rpc::Endpoints> owner = rpc::ReadEndpointFile(line.store);
   if (owner.ok()) facts.store_owner = absl::StrCat(owner->pid);
