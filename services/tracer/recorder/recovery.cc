@@ -62,7 +62,7 @@ Recovered RemoveFiles(const LeftProcess& left, std::string what) {
 
 std::vector<Recovered> StateRecovery::RecoverOwn(const std::string& directory, Recovery mode) {
   std::vector<Recovered> recovered;
-  RecoverProcesses(directory, /*ours=*/true, mode, recovered);
+  RecoverProcesses(directory, destination_, mode, recovered);
   return recovered;
 }
 
@@ -112,21 +112,23 @@ void StateRecovery::RecoverOther(const std::string& directory, Recovery mode,
     recovered.push_back({absl::StrCat(directory, " may be in use by process ", name)});
     return;
   }
-  RecoverProcesses(directory, (*lock)->destination() == destination_, mode, recovered);
+  RecoverProcesses(directory, (*lock)->destination(), mode, recovered);
   locks_.emplace_back(directory, *std::move(lock));
   // What was left alone is for others to take over.
   if ((locks_.back().second)->destination() != destination_) FinishLast();
 }
 
-void StateRecovery::RecoverProcesses(const std::string& directory, bool ours, Recovery mode,
-                                     std::vector<Recovered>& recovered) {
+void StateRecovery::RecoverProcesses(const std::string& directory, const std::string& destination,
+                                     Recovery mode, std::vector<Recovered>& recovered) {
   for (const LeftProcess& left : FindLeftProcesses(directory)) {
-    if (!ours && mode == Recovery::kGoOn) continue;
-    recovered.push_back(RecoverProcess(left, ours, mode));
+    if (destination != destination_ && mode == Recovery::kGoOn) continue;
+    recovered.push_back(RecoverProcess(left, destination, mode));
   }
 }
 
-Recovered StateRecovery::RecoverProcess(const LeftProcess& left, bool ours, Recovery mode) {
+Recovered StateRecovery::RecoverProcess(const LeftProcess& left, const std::string& destination,
+                                        Recovery mode) {
+  const bool ours = destination == destination_;
   if (left.manifest && left.lane && ours) return RecoverRecording(left, mode);
   const std::string name = NameOf(left);
   if (left.journal && left.Lives()) {
@@ -144,11 +146,9 @@ Recovered StateRecovery::RecoverProcess(const LeftProcess& left, bool ours, Reco
     return RemoveFiles(left, *ended);
   }
   if (left.manifest) {
-    return {absl::StrCat(name,
-                         ": no hooks; its calls belong to another store: use flightrec clean "
-                         "--store with that one (",
-                         left.PathWith(kManifestSuffix), ")"),
-            false};
+    return {absl::StrCat(name, ": no hooks are left; its calls are for ", destination,
+                         ": flightrec clean with that --store or --backend sends them (",
+                         left.PathWith(kManifestSuffix), ")")};
   }
   return RemoveFiles(left, absl::StrCat(name, left.Lives() ? ": hooks are out, it runs on"
                                                            : " has ended: its files are removed"));

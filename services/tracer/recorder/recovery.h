@@ -26,7 +26,8 @@ enum class Recovery {
 
 struct Recovered {
   std::string what;  // a sentence
-  // False: something is left, or belongs to a tracer that lives or to another store.
+  // False: something is left that could not be ended. True too for what is of a tracer that lives,
+  // or waits for another destination.
   bool clean = true;
 };
 
@@ -50,9 +51,10 @@ class StateRecovery {
  private:
   void FinishLast();
   void RecoverOther(const std::string& directory, Recovery mode, std::vector<Recovered>& recovered);
-  void RecoverProcesses(const std::string& directory, bool ours, Recovery mode,
+  // `destination`: of what is in the directory.
+  void RecoverProcesses(const std::string& directory, const std::string& destination, Recovery mode,
                         std::vector<Recovered>& recovered);
-  Recovered RecoverProcess(const LeftProcess& left, bool ours, Recovery mode);
+  Recovered RecoverProcess(const LeftProcess& left, const std::string& destination, Recovery mode);
   Recovered RecoverRecording(const LeftProcess& left, Recovery mode);
   absl::StatusOr<std::string> SendEnd(const LeftProcess& left);
 

@@ -42,8 +42,10 @@ absl::Status StateLock::CheckOwned(const std::string& directory) {
   if (S_ISDIR(info.st_mode) && info.st_uid == geteuid() &&
       (info.st_mode & (S_IWGRP | S_IWOTH)) == 0)
     return absl::OkStatus();
-  return absl::PermissionDeniedError(absl::StrCat(
-      directory, " is not a directory of this user that nobody else can write; remove it"));
+  return absl::PermissionDeniedError(
+      absl::StrCat(directory,
+                   " is not a directory of this user that nobody else can write; remove it, or "
+                   "name another"));
 }
 
 absl::StatusOr<std::unique_ptr<StateLock>> StateLock::Take(const std::string& directory) {

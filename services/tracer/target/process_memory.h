@@ -32,7 +32,7 @@ struct RegionSpace {
 };
 
 // How a process gets at its lane file: by its path, or, where that may mean nothing, by a
-// descriptor that is passed to it.
+// descriptor that is passed to it, which containers' filters allow to CAP_SYS_PTRACE only.
 enum class LaneAccess { kByPath, kPassed };
 
 class ProcessMemory {

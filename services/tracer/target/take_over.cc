@@ -93,7 +93,8 @@ absl::Status Installation::AdoptMemory(const JournalContent& journal) {
     return absl::UnimplementedError(absl::StrCat(
         "process ", pid(), " has an agent of version ", journal.agent_version,
         ", this tracer knows up to ", agent::kAgentVersion,
-        "; its code is restored, its memory stays until a newer tracer cleans it or it ends"));
+        "; its hooks are out, its memory and what unwinders ask there stay until a newer tracer "
+        "cleans it or it ends"));
   }
   status = memory_->Adopt(journal);
   if (!status.ok()) return status;
