@@ -2,6 +2,7 @@
 
 #include <elf.h>
 #include <errno.h>
+#include <sched.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/ptrace.h>
@@ -129,27 +130,30 @@ absl::Status ThreadControl::Stop(bool all) {
 }
 
 absl::Status ThreadControl::TryStop(bool all) {
-  stopping_since_ = absl::Now();
-  const absl::Time deadline = stopping_since_ + kStopTimeout;
+  const absl::Time deadline = absl::Now() + kStopTimeout;
+  if (all) BeUrgent();
   // The kernel may skip an entry of the folder while others disappear: two rounds without a new
   // thread.
   int quiet = 0;
   for (int round = 0; quiet < 2 && round < kMaxRounds; ++round) {
-    bool found = false;
     const absl::StatusOr<std::vector<pid_t>> listed = ListThreads(pid_);
     if (!listed.ok()) return listed.status();
+    // They run on meanwhile.
+    std::vector<pid_t> seized;
     for (const pid_t tid : *listed) {
       if (threads_.count(tid) != 0) continue;
-      const absl::StatusOr<bool> seized = Seize(tid);
-      if (!seized.ok()) return seized.status();
-      if (!*seized) continue;
-      found = true;
+      const absl::StatusOr<bool> is_seized = Seize(tid);
+      if (!is_seized.ok()) return is_seized.status();
+      if (!*is_seized) continue;
+      seized.push_back(tid);
       if (!all) break;
     }
+    if (round == 0) stopping_since_ = absl::Now();
+    for (const pid_t tid : seized) Ptrace(PTRACE_INTERRUPT, tid, 0, 0);
     absl::Status stopped = AwaitStops(deadline);
     if (!all && !this->stopped().empty()) return absl::OkStatus();
     if (!stopped.ok()) return stopped;
-    quiet = found ? 0 : quiet + 1;
+    quiet = seized.empty() ? quiet + 1 : 0;
   }
   if (quiet < 2) {
     return absl::DeadlineExceededError(
@@ -174,7 +178,6 @@ absl::StatusOr<bool> ThreadControl::Seize(pid_t tid) {
                      "; run the tracer as the program's user with CAP_SYS_PTRACE"));
   }
   threads_[tid] = State::kAsked;
-  Ptrace(PTRACE_INTERRUPT, tid, 0, 0);
   return true;
 }
 
@@ -434,6 +437,21 @@ void ThreadControl::Resume() {
     ++thread;
   }
   Settle();
+  BeOrdinary();
+}
+
+void ThreadControl::BeUrgent() {
+  // 0 is this thread. One that has a policy of its own keeps it.
+  if (urgent_ || sched_getscheduler(0) != SCHED_OTHER) return;
+  const sched_param lowest = {.sched_priority = 1};
+  urgent_ = sched_setscheduler(0, SCHED_FIFO, &lowest) == 0;
+}
+
+void ThreadControl::BeOrdinary() {
+  if (!urgent_) return;
+  const sched_param none = {.sched_priority = 0};
+  sched_setscheduler(0, SCHED_OTHER, &none);
+  urgent_ = false;
 }
 
 bool ThreadControl::Settle() {

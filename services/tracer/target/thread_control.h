@@ -89,7 +89,11 @@ class ThreadControl {
 
   absl::Status Stop(bool all);
   absl::Status TryStop(bool all);
-  // False: it ended, or is not there any more.
+  // Threads that go on must not get in the way of those that stand still. Not permitted to
+  // everyone: then this thread stays an ordinary one.
+  void BeUrgent();
+  void BeOrdinary();
+  // It is to be interrupted next. False: it ended, or is not there any more.
   absl::StatusOr<bool> Seize(pid_t tid);
   absl::Status AwaitStops(absl::Time deadline);
   // Takes the next stop of a thread. `signal` becomes the one it is about to receive, else 0.
@@ -113,6 +117,7 @@ class ThreadControl {
   const pid_t pid_;
   const Relation relation_;
   absl::Time stopping_since_;
+  bool urgent_ = false;
   std::map<pid_t, State> threads_;
   std::map<pid_t, Detoured> detoured_;
 };
