@@ -21,6 +21,7 @@ END_SECONDS = 120
 ATTACH_SECONDS = 0.6
 RECORDING_SECONDS = 0.5
 DETACH_SECONDS = 0.25
+LAUNCH_SECONDS = 0.4
 
 
 class Target:
@@ -106,6 +107,11 @@ class Laptop:
     def attach(self, pid):
         return subprocess.Popen([self._command, "attach", *self._flags, str(pid)], stderr=subprocess.PIPE, text=True)
 
+    def run(self, *command):
+        """The program is its child, with its input and output."""
+        return subprocess.Popen([self._command, "run", *self._flags, "--", *command], stdin=subprocess.PIPE,
+                                stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+
     def clean(self):
         cleaned = self.ask("clean")
         assert cleaned.returncode == 0, cleaned.stdout + cleaned.stderr
@@ -180,6 +186,30 @@ def test_tracer__killed_at_random_points__then_the_target_lives_and_a_clean_leav
             raise AssertionError(f"{where}: {cleaned}") from error
     assert set(laptop.states()) <= {"SEALED", "FAILED"}
     program.end()
+
+
+def test_run__killed_at_random_points__then_the_program_runs_on_or_has_never_begun(laptop, target):
+    seed = random.randrange(1 << 32)
+    chance = random.Random(seed)
+    for number in range((ROUNDS + 2) // 3):
+        run = laptop.run(target("attachable"), "16", "2000")
+        let_run(run, chance.uniform(0, LAUNCH_SECONDS))
+        run.kill()
+        run.wait()
+        first = run.stdout.readline()
+        assert first in ("", "ready\n")
+        cleaned = laptop.clean()
+        where = f"seed {seed}, round {number}: {cleaned}"
+        if first:
+            run.stdin.write("c")
+            run.stdin.flush()
+            assert run.stdout.readline().startswith("called"), where
+            run.stdin.close()
+            assert run.stdout.readline() == "wrong 0\n", where
+        # The program has ended: nobody else writes there.
+        assert run.stdout.read() == "", where
+        assert [path for path in laptop.state.rglob("*") if path.is_file()] == [], where
+    assert set(laptop.states()) <= {"SEALED", "FAILED"}
 
 
 def test_tracer__killed_and_another_runs_a_program__then_the_recording_goes_on_until_that_ends(laptop, program, target):
