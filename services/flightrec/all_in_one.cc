@@ -89,6 +89,7 @@ absl::Status AllInOne::StartQuery() {
   query_engine::Config config;
   config.backend = endpoints_.backend;
   config.server = ServerFor(absl::StrCat("query-", getpid()), config_.listen.query);
+  if (config_.memory_limit_mb > 0) config.memory_limit_bytes = config_.memory_limit_mb << 20;
   absl::StatusOr<query_engine::FinalizedConfig> finalized = query_engine::Finalize(config);
   if (!finalized.ok()) return finalized.status();
   absl::StatusOr<std::unique_ptr<query_engine::QueryServer>> server =

@@ -41,6 +41,8 @@ struct AllInOneConfig {
   // The tracer's limits, 0 = default.
   int max_threads = 0;
   int64_t lane_bytes = 0;
+  // The query engine's, 0 = default.
+  int64_t memory_limit_mb = 0;
   // Where such tracers of this user have their state, each in a directory of its own; empty:
   // tracer::DefaultStateDirectory().
   std::string state_directory;

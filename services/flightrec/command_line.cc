@@ -21,6 +21,7 @@ constexpr absl::string_view kDeleted = "--deleted";
 // What a tracer takes.
 constexpr int kMaxThreads = 1024;
 constexpr int64_t kMaxLaneBytes = int64_t{256} << 20;
+constexpr int64_t kMaxMemoryMb = int64_t{1} << 20;
 constexpr absl::Duration kMaxMinDuration = absl::Hours(1);
 constexpr int64_t kMaxFilterDepth = UINT32_MAX;
 constexpr absl::Duration kMaxDuration = absl::Hours(24 * 365);
@@ -148,8 +149,12 @@ std::map<std::string, Setter> Setters(CommandLine& line) {
            [&line](absl::string_view value) {
              return ParseNumber("--max_threads", value, kMaxThreads, line.max_threads);
            }},
-          {"--lane_bytes", [&line](absl::string_view value) {
+          {"--lane_bytes",
+           [&line](absl::string_view value) {
              return ParseNumber<int64_t>("--lane_bytes", value, kMaxLaneBytes, line.lane_bytes);
+           }},
+          {"--memory_limit_mb", [&line](absl::string_view value) {
+             return ParseNumber("--memory_limit_mb", value, kMaxMemoryMb, line.memory_limit_mb);
            }}};
 }
 
@@ -367,6 +372,7 @@ RECORDING is @latest (the default) or an id from `flightrec recordings`.
   --store=DIR              where recordings are kept (default ~/.local/share/flightrec)
   --max_threads=N          threads recorded at once (default 64)
   --lane_bytes=N           bytes of a thread's lane, a power of two (default 1 MiB)
+  --memory_limit_mb=N      memory for the answers about one recording (default 4096; 30 million calls take about so much)
   --tracer=HOST:PORT       record through this tracer; it needs --control_token_file
   --backend=HOST:PORT --query=HOST:PORT   use these services instead of those of the store; for `up`, where they
                            listen (also --tracer and --mcp; default 127.0.0.1:7071 to 7074)

@@ -86,6 +86,8 @@ struct CommandLine {
   // The tracer's limits, 0 = default.
   int max_threads = 0;
   int64_t lane_bytes = 0;
+  // The query engine's, 0 = default.
+  int64_t memory_limit_mb = 0;
   // Which calls of the program get a record; 0 and none = all.
   absl::Duration min_duration;
   int64_t filter_depth = 0;

@@ -238,6 +238,7 @@ int ExecuteUp(const CommandLine& line, log::Logger* logger, metrics::Registry* r
   config.recover = true;
   config.max_threads = line.max_threads;
   config.lane_bytes = line.lane_bytes;
+  config.memory_limit_mb = line.memory_limit_mb;
   rpc::ShutdownSignal shutdown;
   absl::StatusOr<std::unique_ptr<AllInOne>> services = AllInOne::Start(config, logger, registry);
   if (!services.ok()) return Fail(services.status(), kExitFailure);

@@ -74,6 +74,7 @@ absl::Status Connection::Start(Need need) {
   config.inherited_descriptors = line_.inherited_descriptors;
   config.max_threads = line_.max_threads;
   config.lane_bytes = line_.lane_bytes;
+  config.memory_limit_mb = line_.memory_limit_mb;
   const bool backend = need == Need::kBackend && endpoints_.backend.empty();
   if (!config.query && !config.tracer && !backend) return absl::OkStatus();
 

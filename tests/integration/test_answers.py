@@ -16,6 +16,15 @@ __attribute__((noinline)) int Down(int n) {
 }
 int main() { return Down(2999) == 7; }
 """
+MANY = """
+__attribute__((noinline)) int Work(int n) {
+  asm volatile("" : "+r"(n));
+  return n * 31 + 7;
+}
+int main() {
+  for (int i = 0; i < 1000000; ++i) Work(i);
+}
+"""
 
 
 @pytest.fixture
@@ -37,6 +46,18 @@ def test_tree__deeper_than_is_shown__then_the_limit_it_names_shows_all(flightrec
     nodes = flightrec("tree", "--output=json", "--limit=3001")
     assert "more paths" not in nodes.stderr
     assert max(node["depth"] for node in json.loads(nodes.stdout)) == 3000
+
+
+def test_report__more_calls_than_fit_its_memory__then_the_limit_it_names_shows_all(flightrec, tmp_path):
+    (tmp_path / "many.cc").write_text(MANY, encoding="utf-8")
+    subprocess.run(["g++", "-O1", "-o", tmp_path / "many", tmp_path / "many.cc"], check=True)
+    assert flightrec("run", "--max_threads=1", "--lane_bytes=67108864", "--", tmp_path / "many").returncode == 0
+    small = flightrec("report", "--memory_limit_mb=64")
+    assert small.returncode == 1, small.stdout
+    assert "raise --memory_limit_mb" in small.stderr
+    report = flightrec("report", "--memory_limit_mb=2048", "--output=json")
+    assert report.returncode == 0, report.stderr
+    assert {row["function"]: row["calls"] for row in json.loads(report.stdout)}["Work(int)"] == 1_000_000
 
 
 def test_sql__values_without_a_text__then_program_formats_keep_them(flightrec, target):
