@@ -140,17 +140,21 @@ absl::Status ThreadControl::TryStop(bool all) {
     if (!listed.ok()) return listed.status();
     // They run on meanwhile.
     std::vector<pid_t> seized;
+    absl::Status refused;
     for (const pid_t tid : *listed) {
       if (threads_.count(tid) != 0) continue;
       const absl::StatusOr<bool> is_seized = Seize(tid);
-      if (!is_seized.ok()) return is_seized.status();
+      refused = is_seized.status();
+      if (!refused.ok()) break;
       if (!*is_seized) continue;
       seized.push_back(tid);
       if (!all) break;
     }
     if (round == 0) stopping_since_ = absl::Now();
+    // Those of a process that is refused too: a thread can only be let go when it stands.
     for (const pid_t tid : seized) Ptrace(PTRACE_INTERRUPT, tid, 0, 0);
     absl::Status stopped = AwaitStops(deadline);
+    if (!refused.ok()) return refused;
     if (!all && !this->stopped().empty()) return absl::OkStatus();
     if (!stopped.ok()) return stopped;
     quiet = seized.empty() ? quiet + 1 : 0;

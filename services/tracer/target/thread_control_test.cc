@@ -1,11 +1,13 @@
 #include "services/tracer/target/thread_control.h"
 
 #include <errno.h>
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
+#include <sys/ptrace.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -13,8 +15,12 @@
 #include <atomic>
 #include <cstdint>
 #include <random>
+#include <string>
+#include <thread>
 
 #include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "services/tracer/target/proc_files.h"
 
 namespace flightrec::target {
 namespace {
@@ -91,6 +97,52 @@ TEST_F(ThreadControlTest, no_system_call_instruction_there__then_refused_and_the
 
 TEST_F(ThreadControlTest, system_call_that_faults__then_error_and_the_thread_goes_on) {
   ExpectRefused(reinterpret_cast<uint64_t>(not_executable));
+}
+
+[[noreturn]] void StartThread(int tell) {
+  std::thread([tell] {
+    const auto tid = static_cast<pid_t>(syscall(SYS_gettid));
+    EXPECT_EQ(write(tell, &tid, sizeof(tid)), static_cast<ssize_t>(sizeof(tid)));
+    pause();
+  }).join();
+  _exit(0);
+}
+
+[[noreturn]] void Trace(pid_t tid, int tell) {
+  const char traced = ptrace(PTRACE_SEIZE, tid, nullptr, nullptr) == 0 ? 1 : 0;
+  EXPECT_EQ(write(tell, &traced, sizeof(traced)), 1);
+  while (true) pause();
+}
+
+TEST(ThreadControl, one_thread_is_traced_by_another_process__then_refused_and_the_others_are_not) {
+  int ends[2];
+  ASSERT_EQ(pipe(ends), 0);
+  const pid_t program = fork();
+  if (program == 0) StartThread(ends[1]);
+  pid_t second = 0;
+  ASSERT_EQ(read(ends[0], &second, sizeof(second)), static_cast<ssize_t>(sizeof(second)));
+  const pid_t other = fork();
+  if (other == 0) Trace(second, ends[1]);
+  char traced = 0;
+  ASSERT_EQ(read(ends[0], &traced, sizeof(traced)), 1);
+  ASSERT_EQ(traced, 1);
+  {
+    ThreadControl threads(program);
+    const absl::Status refused = threads.StopAll();
+    EXPECT_EQ(refused.code(), absl::StatusCode::kFailedPrecondition);
+    EXPECT_THAT(std::string(refused.message()),
+                testing::HasSubstr(absl::StrCat("is traced by process ", other)));
+    const auto first = ReadThreadStatus(program, program);
+    ASSERT_TRUE(first.ok());
+    EXPECT_EQ(first->tracer, 0);
+  }
+  // Who traces a thread takes its end.
+  for (const pid_t child : {other, program}) {
+    kill(child, SIGKILL);
+    waitpid(child, nullptr, 0);
+  }
+  close(ends[0]);
+  close(ends[1]);
 }
 
 // Lasts as long as a system call of the tracer may.
