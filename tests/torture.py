@@ -2,8 +2,11 @@
 
 import csv
 import dataclasses
+import os
 import pathlib
+import shutil
 import subprocess
+import tempfile
 
 SOURCES = pathlib.Path(__file__).resolve().parent / "targets/torture"
 
@@ -16,6 +19,8 @@ class Variant:
     link: tuple = ()
     cxx: str = "g++"
     cc: str = "gcc"
+    # Another release of Debian, whose compilers and libraries are taken.
+    release: str = ""
 
 
 VARIANTS = {
@@ -27,23 +32,62 @@ VARIANTS = {
     "static_libgcc": Variant(link=("-static-libgcc", "-static-libstdc++")),
     "static": Variant(link=("-static",)),
     "pg": Variant(("-O2", "-pg", "-no-pie"), ("-pg", "-no-pie")),
+    "debian_11": Variant(("-O2", "-fcoroutines"), release="bullseye"),
+    "debian_13": Variant(release="trixie"),
 }
+
+
+def system_root(release):
+    """A folder with Debian's base system of this release and its compilers; made once."""
+    cache = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache") / "flightrec-systems"
+    root = cache / release
+    if not root.exists():
+        cache.mkdir(parents=True, exist_ok=True)
+        fresh = pathlib.Path(tempfile.mkdtemp(prefix=f"{release}.", dir=cache))
+        subprocess.run(["debootstrap", "--variant=minbase", "--include=g++,libc6-dev", release, fresh], check=True,
+                       stdout=subprocess.DEVNULL)
+        fresh.chmod(0o755)
+        fresh.rename(root)
+    return root
+
+
+def compile_torture(how, sources, objects, program, inside=(), link=()):
+    """The compilers are started by the words of `inside`."""
+    compilers = []
+    for source, compiled in zip(sources, objects):
+        language = [how.cxx, "-std=c++20"] if source.suffix == ".cc" else [how.cc, "-fexceptions"]
+        compilers.append(subprocess.Popen([*inside, *language, *how.options, "-g1", "-w", "-c", source, "-o", compiled]))
+        if len(compilers) % 2 == 0:
+            compilers[-2].wait()
+    assert not any([compiler.wait() for compiler in compilers]), f"{how} does not compile"
+    subprocess.run([*inside, how.cxx, *how.options, *objects, *how.link, *link, "-pthread", "-z", "execstack", "-o",
+                    program], check=True)
+
+
+def compile_in(root, how, sources, program):
+    """The program runs here with the loader and the libraries of that system."""
+    libraries = [root / "lib/x86_64-linux-gnu", root / "usr/lib/x86_64-linux-gnu"]
+    link = (f"-Wl,--dynamic-linker={libraries[0] / 'ld-linux-x86-64.so.2'}", "-Wl,--disable-new-dtags",
+            f"-Wl,-rpath,{libraries[0]}:{libraries[1]}")
+    with tempfile.TemporaryDirectory(prefix="torture-", dir=root / "tmp") as folder:
+        for source in [*sources, *SOURCES.glob("*.h")]:
+            shutil.copy(source, folder)
+        there = pathlib.Path("/tmp") / pathlib.Path(folder).name
+        copies = [there / source.name for source in sources]
+        compile_torture(how, copies, [copy.with_suffix(copy.suffix + ".o") for copy in copies], there / program.name,
+                        ("chroot", root, "env", "PATH=/usr/bin:/bin"), link)
+        shutil.copy(pathlib.Path(folder) / program.name, program)
 
 
 def build(variant, folder):
     """Compiles the program; returns its path."""
     how = VARIANTS[variant]
-    objects, compilers = [], []
-    for source in sorted([*SOURCES.glob("*.cc"), *SOURCES.glob("*.c")]):
-        language = [how.cxx, "-std=c++20"] if source.suffix == ".cc" else [how.cc, "-fexceptions"]
-        objects.append(folder / f"{variant}-{source.stem}.o")
-        compilers.append(subprocess.Popen([*language, *how.options, "-g1", "-w", "-c", source, "-o", objects[-1]]))
-        if len(compilers) % 2 == 0:
-            compilers[-2].wait()
-    assert not any([compiler.wait() for compiler in compilers]), f"variant {variant} does not compile"
+    sources = sorted([*SOURCES.glob("*.cc"), *SOURCES.glob("*.c")])
     program = folder / f"torture-{variant}"
-    subprocess.run([how.cxx, *how.options, *objects, *how.link, "-pthread", "-z", "execstack", "-o", program],
-                   check=True)
+    if how.release:
+        compile_in(system_root(how.release), how, sources, program)
+    else:
+        compile_torture(how, sources, [folder / f"{variant}-{source.stem}.o" for source in sources], program)
     return program
 
 

@@ -91,6 +91,8 @@ BEFORE_MAIN = {
     "*": {"RunsBeforeMain": 1, "GlobalMade": 2},
     "lifetime": {"BeforeMain": 1, "ThrowAt": 3, "Cleanup": 3, "Leaf": 4},
 }
+# g++ 10 destroys one of a coroutine's objects twice.
+MORE_CALLS = {("debian_11", "cpp_coroutine"): {"Cleanup": 20, "Leaf": 20}}
 # These end the program, count on from run to run, or read its input themselves.
 NOT_REPEATED = {
     "exception_noexcept", "exception_uncaught", "lifetime", "exit_in_handler", "quick_exit", "crash", "exec",
@@ -168,13 +170,20 @@ def hook_options(case):
     return (*NOT_HANDLERS, *OPTIONS.get(case, LANES))
 
 
-def expected_calls(case, counts_file, attached):
+def variant_of(program):
+    return program.name.removeprefix("torture-")
+
+
+def expected_calls(program, case, counts_file, attached):
     expected = copy.deepcopy(TABLE[case])
     torture.apply_counts_file(expected, counts_file)
-    for group in ("*", case) if attached else ():
-        for function, calls in BEFORE_MAIN.get(group, {}).items():
-            expected[function].least -= calls
-            expected[function].most -= calls
+    changes = [(1, MORE_CALLS.get((variant_of(program), case), {}))]
+    if attached:
+        changes += [(-1, BEFORE_MAIN.get(group, {})) for group in ("*", case)]
+    for sign, functions in changes:
+        for function, calls in functions.items():
+            expected[function].least += sign * calls
+            expected[function].most += sign * calls
     return expected
 
 
@@ -219,7 +228,7 @@ def check(repository, tmp_path, program, case, options, attached=False):
         pytest.skip(hooked[1].strip())
     if plain[0] > 128 and case not in ENDS_BY_SIGNAL:
         pytest.skip(f"this build ends with {plain[0]} without hooks too")
-    expected = expected_calls(case, tmp_path / "counts", attached)
+    expected = expected_calls(program, case, tmp_path / "counts", attached)
     assert problems(flightrec, store, case, expected, hooked[2]) == []
 
 
@@ -267,7 +276,8 @@ def test_torture__unwinder_comes_later__then_it_crosses_every_instruction(reposi
 @pytest.mark.parametrize("attached", (False, True) if LONG else (False,), ids=("launched", "attached")[:1 + LONG])
 @pytest.mark.parametrize("case", THROUGH_LIBRARIES)
 def test_torture__libraries_hooked_too__then_the_same(repository, tmp_path, program, case, attached):
-    if program.name != "torture-plain":
+    variant = variant_of(program)
+    if variant != "plain" and not torture.VARIANTS[variant].release:
         pytest.skip("its libraries are those of the plain program, if it has any")
     check(repository, tmp_path, program, case, (*hook_options(case), *LIBRARIES), attached)
 
