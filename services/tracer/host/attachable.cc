@@ -45,6 +45,12 @@ absl::optional<Attachability> JudgeKind(const AttachFacts& facts) {
                                " is a kernel thread: it has no program to hook; for the "
                                "kernel use perf or bpftrace"));
   }
+  if (process.ended() && process.status.threads > 1) {
+    return Refuse(Obstacle::kEnded,
+                  absl::StrCat("the first of the ", process.status.threads, " threads of ", name,
+                               " has ended, and with it the kernel's view of the program's "
+                               "memory; record such a program from its start: flightrec run"));
+  }
   if (process.ended()) {
     return Refuse(
         Obstacle::kEnded,

@@ -10,6 +10,7 @@
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -109,6 +110,37 @@ TEST(CheckAttachable, zombie__then_names_its_parent) {
   const absl::Status status = CheckAttachable(child.pid());
   EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_SAYS(status, absl::StrCat("kept by its parent ", getpid()));
+}
+
+// Tells when its first thread is a zombie; the second one waits.
+[[noreturn]] void EndFirstThread(int tell) {
+  std::thread([tell] {
+    std::string words[3];  // pid, (name), state
+    while (words[2] != "Z") {
+      std::ifstream stat(absl::StrCat("/proc/", getpid(), "/stat"));
+      for (std::string& word : words) stat >> word;
+    }
+    EXPECT_EQ(write(tell, "e", 1), 1);
+    while (true) pause();
+  }).detach();
+  syscall(SYS_exit, 0);
+  __builtin_unreachable();
+}
+
+TEST(CheckAttachable, first_thread_has_ended__then_says_so_of_those_that_live) {
+  int ends[2];
+  ASSERT_EQ(pipe(ends), 0);
+  const pid_t child = fork();
+  if (child == 0) EndFirstThread(ends[1]);
+  close(ends[1]);
+  char byte;
+  ASSERT_EQ(read(ends[0], &byte, 1), 1);
+  const absl::Status status = CheckAttachable(child);
+  EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_SAYS(status, absl::StrCat("the first of the 2 threads of process ", child));
+  kill(child, SIGKILL);
+  waitpid(child, nullptr, 0);
+  close(ends[0]);
 }
 
 TEST(CheckAttachable, traced_child__then_names_the_tracer) {
