@@ -130,7 +130,8 @@ std::string DescribeCompleteness(const trace::v1::Completeness& completeness) {
   if (completeness.calls_lost() > 0) {
     sentences.push_back(
         absl::StrCat(GroupDigits(completeness.calls_lost()),
-                     " calls were counted but have no times: a lane or the spool was full"));
+                     " calls were counted but have no times: a lane or the spool was full; wider "
+                     "lanes lose fewer (--lane_bytes=16777216)"));
   }
   if (completeness.calls_open() > 0) {
     sentences.push_back(

@@ -38,10 +38,16 @@ def flightrec(repository, tmp_path):
     return run
 
 
+def build(folder, source):
+    program = folder / "program"
+    program.with_suffix(".cc").write_text(source, encoding="utf-8")
+    subprocess.run(["g++", "-O1", "-o", program, program.with_suffix(".cc")], check=True)
+    return program
+
+
 def test_tree__deeper_than_is_shown__then_the_limit_it_names_shows_all(flightrec, tmp_path):
-    (tmp_path / "deep.cc").write_text(DEEP, encoding="utf-8")
-    subprocess.run(["g++", "-O1", "-o", tmp_path / "deep", tmp_path / "deep.cc"], check=True)
-    assert flightrec("run", "--", tmp_path / "deep").returncode == 0
+    deep = build(tmp_path, DEEP)
+    assert flightrec("run", "--", deep).returncode == 0
     assert "more paths: --limit=3001" in flightrec("tree").stderr
     nodes = flightrec("tree", "--output=json", "--limit=3001")
     assert "more paths" not in nodes.stderr
@@ -49,15 +55,23 @@ def test_tree__deeper_than_is_shown__then_the_limit_it_names_shows_all(flightrec
 
 
 def test_report__more_calls_than_fit_its_memory__then_the_limit_it_names_shows_all(flightrec, tmp_path):
-    (tmp_path / "many.cc").write_text(MANY, encoding="utf-8")
-    subprocess.run(["g++", "-O1", "-o", tmp_path / "many", tmp_path / "many.cc"], check=True)
-    assert flightrec("run", "--max_threads=1", "--lane_bytes=67108864", "--", tmp_path / "many").returncode == 0
+    many = build(tmp_path, MANY)
+    assert flightrec("run", "--max_threads=1", "--lane_bytes=67108864", "--", many).returncode == 0
     small = flightrec("report", "--memory_limit_mb=64")
     assert small.returncode == 1, small.stdout
     assert "raise --memory_limit_mb" in small.stderr
     report = flightrec("report", "--memory_limit_mb=2048", "--output=json")
     assert report.returncode == 0, report.stderr
     assert {row["function"]: row["calls"] for row in json.loads(report.stdout)}["Work(int)"] == 1_000_000
+
+
+def test_run__lane_too_small_for_all_calls__then_says_how_many_and_names_a_wider_one(flightrec, tmp_path):
+    many = build(tmp_path, MANY)
+    lossy = flightrec("run", "--lane_bytes=4096", "--", many)
+    assert lossy.returncode == 0, lossy.stderr
+    advice = re.search(r"[\d,]+ calls were counted but have no times: .*\((--lane_bytes=\d+)\)", lossy.stderr)
+    assert advice, lossy.stderr
+    assert flightrec("run", advice[1], "--", many).returncode == 0
 
 
 def test_sql__values_without_a_text__then_program_formats_keep_them(flightrec, target):
