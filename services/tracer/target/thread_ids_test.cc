@@ -46,15 +46,19 @@ class Contained {
       if (pid_ == 0) RunInside(ready[1]);
       _exit(write(pid[1], &pid_, sizeof(pid_)) == sizeof(pid_) ? 0 : 1);
     }
+    close(pid[1]);
+    close(ready[1]);
     char byte;
-    EXPECT_EQ(read(pid[0], &pid_, sizeof(pid_)), static_cast<ssize_t>(sizeof(pid_)));
+    EXPECT_EQ(read(pid[0], &pid_, sizeof(pid_)), static_cast<ssize_t>(sizeof(pid_)))
+        << "no user or pid namespace can be made here";
     EXPECT_EQ(read(ready[0], &byte, 1), 1);
-    for (const int end : {pid[0], pid[1], ready[0], ready[1]}) close(end);
+    close(pid[0]);
+    close(ready[0]);
   }
   ~Contained() {
-    kill(pid_, SIGKILL);
+    if (pid_ > 0) kill(pid_, SIGKILL);
     waitpid(parent_, nullptr, 0);
-    waitpid(pid_, nullptr, 0);
+    if (pid_ > 0) waitpid(pid_, nullptr, 0);
   }
 
   pid_t pid() const { return pid_; }
